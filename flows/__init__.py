@@ -1,0 +1,1 @@
+"""Flows: Prefect only. When, where, and again; what is stale is DVC's to say."""

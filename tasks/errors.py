@@ -1,0 +1,97 @@
+"""The exceptions a person can meet, in one tree.
+
+    BarenError (ValueError)      something a person can act on; one sentence: what, where, what to do
+    |-- ParamsError              params.yaml, a command line, a curation file
+    |-- SourceError              a place pictures come from
+    |   |-- Transient            worth asking again later: timeouts, 5xx, 429, a truncated answer
+    |   |-- Gone                 will not come back: 404, 410, a deleted picture
+    |   |-- Blocked              the site turned us away: robots, captcha, consent page, ban, a wrong key
+    |   |-- Exhausted            a quota is spent; `until` says when to come back
+    |   `-- ShapeChanged         the page or the answer no longer looks as it did; never taken for "no results"
+    |-- PictureRefused           one picture is not to be used; `reason` is the name it is counted under
+    |-- ShardError               shards that are damaged, foreign or too few
+    |-- CheckpointError          a checkpoint that is damaged, or of another recipe, size or version
+    |-- TrainingFailed           a loss that exploded, memory that ran out, a network that collapsed
+    `-- NoRoom                   the disk is full, or would be
+
+    Stopped (BaseException)      somebody asked us to stop (Ctrl-C, SIGTERM); the process exits with 128 + signal
+
+Anything else that reaches the top is a bug of ours and shows its traceback.
+"""
+
+import signal
+from datetime import datetime
+
+
+class BarenError(ValueError):
+    """Something a person can act on; the text is one sentence that says what, where and what to do."""
+
+
+class ParamsError(BarenError):
+    """A setting is unknown, of the wrong type, impossible, or contradicts another."""
+
+
+class SourceError(BarenError):
+    """A source could not give what was asked."""
+
+
+class Transient(SourceError):
+    """Asked again and again, still no answer; a later run may succeed."""
+
+
+class Gone(SourceError):
+    """What was asked for no longer exists."""
+
+
+class Blocked(SourceError):
+    """The site refuses us; going on would be impolite and useless."""
+
+
+class Exhausted(SourceError):
+    """A quota is spent until `until` (UTC; None where the site does not say)."""
+
+    def __init__(self, message: str, until: datetime | None = None) -> None:
+        super().__init__(message)
+        self.until = until
+
+
+class ShapeChanged(SourceError):
+    """An answer lacks what it always had: the site changed, and its parser must follow."""
+
+
+class PictureRefused(BarenError):
+    """One picture is not to be used; `reason` is one of the short names refusals are counted under."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class ShardError(BarenError):
+    """A shard, or the index that names it, cannot be used."""
+
+
+class CheckpointError(BarenError):
+    """A checkpoint cannot be used here."""
+
+
+class TrainingFailed(BarenError):
+    """Training cannot sensibly go on."""
+
+
+class NoRoom(BarenError):
+    """There is not enough free space on the disk."""
+
+
+class Stopped(BaseException):
+    """A signal asked for the end; what is finished is saved, and nothing unfinished looks finished."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signum).name}")
+        self.signum = signum
+
+    @property
+    def exit_code(self) -> int:
+        """The shell's convention for an end by signal."""
+        return 128 + self.signum

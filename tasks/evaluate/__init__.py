@@ -1,0 +1,1 @@
+"""Evaluate: a trained recipe measured on pictures it never saw."""

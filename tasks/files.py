@@ -1,0 +1,162 @@
+"""Files that are whole or not there: atomic writes, hashes, JSON lines, room on the disk."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import BarenError, NoRoom
+
+SCRATCH = Path(".scratch")  # unfinished work; ignored by git and DVC
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one value: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def fingerprint(*values: Any) -> str:
+    """16 hex digits that stand for `values` (anything JSON can hold)."""
+    return hashlib.sha256(canonical_json(values).encode()).hexdigest()[:16]
+
+
+def sha256_file(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex, without reading it into memory at once."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def scratch_folder(stage: str, name: str, key: str) -> Path:
+    """Where stage `stage` of `name` keeps unfinished work made under the fingerprint `key`; created if missing."""
+    folder = SCRATCH / f"{stage}-{name}" / key
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def no_half_file(final: Path) -> Generator[Path]:
+    """Yield a temporary path beside `final`; on success it is synced and renamed to `final`, else it is removed.
+
+    Raises NoRoom where the disk is full.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.with_name(f".{final.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(final)
+        _sync(final.parent)
+    except OSError as error:
+        raise _no_room(error, final) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def no_half_folder(final: Path) -> Generator[Path]:
+    """Yield an empty temporary folder beside `final` that takes its name, and its place, once all is written.
+
+    Raises NoRoom where the disk is full.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.with_name(f".{final.name}.{os.getpid()}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        for path in temporary.rglob("*"):
+            _sync(path)
+        _sync(temporary)
+        if final.exists():
+            old = final.with_name(f".{final.name}.{os.getpid()}.old")
+            final.rename(old)
+            temporary.rename(final)
+            shutil.rmtree(old)
+        else:
+            temporary.rename(final)
+        _sync(final.parent)
+    except OSError as error:
+        raise _no_room(error, final) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, whole or not at all."""
+    with no_half_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` as UTF-8, whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as readable JSON with sorted keys, whole or not at all."""
+    write_text(path, json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file; BarenError names a file that is missing or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BarenError(f"{path} is not there; run the stage that makes it (dvc repro)") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise BarenError(f"{path} is damaged ({error}); remove it and run the stage that makes it again") from error
+
+
+def write_json_lines(path: Path, rows: Iterable[Any]) -> None:
+    """Write one line of canonical JSON a row, whole or not at all."""
+    with no_half_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.writelines(canonical_json(row) + "\n" for row in rows)
+
+
+def read_json_lines(path: Path) -> Iterator[Any]:
+    """The rows of a JSON-lines file, one at a time; BarenError names the file and line that is broken."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    yield json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise BarenError(
+                        f"{path}, line {number}, is damaged ({error}); restore the file (dvc checkout)"
+                    ) from error
+    except FileNotFoundError as error:
+        raise BarenError(f"{path} is not there; run the stage that makes it (dvc repro)") from error
+
+
+def require_room(folder: Path, num_bytes: int, purpose: str) -> None:
+    """Raise NoRoom, with both numbers, unless `num_bytes` and a tenth more are free where `folder` is or will be."""
+    place = folder
+    while not place.exists():
+        place = place.absolute().parent
+    free = shutil.disk_usage(place).free
+    if free < num_bytes * 1.1:
+        raise NoRoom(
+            f"{purpose} needs about {num_bytes / 1e6:,.0f} MB in {folder} and {free / 1e6:,.0f} MB are free; "
+            "make room there and run it again"
+        )
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _no_room(error: OSError, final: Path) -> BaseException:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NoRoom(
+            f"the disk filled up while {final} was written; make room and run it again, nothing half-written was kept"
+        )
+    return error

@@ -1,0 +1,1 @@
+"""Infer: whole photographs painted by tiles."""

@@ -1,0 +1,1 @@
+"""Report: one static page that shows what every stage did."""

@@ -1,0 +1,147 @@
+"""The rows that pass from step to step, one JSON line each: what was scraped, what was decided, what a shard holds.
+
+data/1-raw/SET/items.jsonl          Scraped    one line a candidate, in ledger order (batch, then id); only grows
+data/2-prepared/SET/ledger.jsonl    Prepared   one line a crop that is kept, or a picture that is not, in ledger order
+data/3-shards/SET/items.jsonl       Packed     line i tells of row i of the set's tensor
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from tasks.errors import BarenError
+from tasks.files import read_json_lines
+
+Split = Literal["train", "held_out"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a picture came from; carried to the print."""
+
+    source: str  # the source's name: "flickr"
+    page: str  # where a person can look at it
+    url: str  # what was fetched
+    title: str = ""
+    author: str = ""
+    date: str = ""
+    licence: str = "unknown"
+    licence_url: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scraped:
+    """One candidate picture: fetched and kept, refused for good, or failed and worth another try.
+
+    `id` is "SOURCE:KEY" and never changes. `query` is the fingerprint of the query that found it; prepare takes only
+    rows of the present query. `group` names the original that variants share (by default the id itself): whole groups
+    are held out. `file` is relative to the set's folder, None unless kept.
+    """
+
+    id: str
+    batch: int
+    query: str
+    outcome: Literal["kept", "refused", "failed"]
+    reason: str  # "" for kept
+    origin: Origin
+    group: str
+    file: str | None = None
+    sha256: str = ""
+    bytes: int = 0
+    width: int = 0
+    height: int = 0
+    format: str = ""  # "jpeg", "png", ... by the bytes, not by the name
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square to cut: a box in pixels of the upright picture, resized to `side` where it is not that size already."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    side: int
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What was decided on one crop of one picture; `id` is the picture's id, with "#n" where it gives several crops."""
+
+    id: str
+    picture: str  # the id of the Scraped row
+    batch: int
+    outcome: Literal["kept", "refused"]
+    reason: str  # "" for kept
+    origin: Origin
+    group: str
+    sha256: str  # of the original file
+    file: str | None = None  # relative to data/1-raw/SET
+    crop: Crop | None = None
+    measures: Mapping[str, float] = dataclasses.field(default_factory=dict[str, float])
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What row i of a set's tensor shows."""
+
+    id: str
+    picture: str
+    batch: int
+    split: Split
+    origin: Origin
+    group: str
+    sha256: str
+    file: str  # relative to data/1-raw/SET
+    crop: Crop
+
+
+def as_json(row: Scraped | Prepared | Packed) -> dict[str, Any]:
+    """The row as JSON can hold it."""
+    return dataclasses.asdict(row)
+
+
+def read_scraped(path: Path) -> Iterator[Scraped]:
+    """The rows of data/1-raw/SET/items.jsonl."""
+    for row in _rows(path):
+        yield _made(Scraped, path, {**row, "origin": _origin(row, path)})
+
+
+def read_prepared(path: Path) -> Iterator[Prepared]:
+    """The rows of data/2-prepared/SET/ledger.jsonl."""
+    for row in _rows(path):
+        crop = None if row.get("crop") is None else _made(Crop, path, row["crop"])
+        yield _made(Prepared, path, {**row, "origin": _origin(row, path), "crop": crop})
+
+
+def read_packed(path: Path) -> Iterator[Packed]:
+    """The rows of data/3-shards/SET/items.jsonl."""
+    for row in _rows(path):
+        yield _made(Packed, path, {**row, "origin": _origin(row, path), "crop": _made(Crop, path, row["crop"])})
+
+
+def in_ledger_order(rows: Iterable[Scraped]) -> list[Scraped]:
+    """By batch, then id: the one order from which shards are cut, so that what is added later stands later."""
+    return sorted(rows, key=lambda row: (row.batch, row.id))
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    yield from read_json_lines(path)
+
+
+def _origin(row: dict[str, Any], path: Path) -> Origin:
+    origin: dict[str, Any] = row.get("origin") or {}
+    return _made(Origin, path, {**origin, "tags": tuple(origin.get("tags", ()))})
+
+
+def _made(kind: "type[T]", path: Path, values: Mapping[str, Any]) -> T:
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise BarenError(
+            f"{path} holds a row of another version ({error}); run the stage that makes it again"
+        ) from error

@@ -1,0 +1,58 @@
+"""Settings that are checked once, on load: what the blocks of params.yaml are made of."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tasks.errors import ParamsError
+
+
+class Settings(BaseModel):
+    """A block of params.yaml: typed, frozen, and without room for a key nobody reads.
+
+    Lists of YAML become tuples; a text is never taken for a number.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+
+    @classmethod
+    def read(cls, block: Any, where: str) -> Self:
+        """The checked block; `where` is its place in the file, such as "pictures.photos.shard".
+
+        Raises ParamsError, one sentence that names the key, the value and what is allowed.
+        """
+        if not isinstance(block, Mapping):
+            raise ParamsError(f"params.yaml: {where} is {block!r}; it must be a block of keys: {', '.join(cls.keys())}")
+        try:
+            return cls.model_validate(_tuples(block))
+        except ValidationError as error:
+            raise ParamsError(f"params.yaml: {_sentence(error, where, cls.keys())}") from error
+
+    @classmethod
+    def keys(cls) -> list[str]:
+        """The names of the block's keys, as written in the file."""
+        return [field.alias or name for name, field in cls.model_fields.items()]
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _tuples(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, list):
+        return tuple(_tuples(item) for item in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return value
+
+
+def _sentence(error: ValidationError, where: str, keys: list[str]) -> str:
+    first = error.errors()[0]
+    place = ".".join([where, *(str(part) for part in first["loc"])])
+    match first["type"]:
+        case "extra_forbidden":
+            known = f"; known there: {', '.join(keys)}" if len(first["loc"]) == 1 else ""
+            return f"{place} is no setting{known}; correct or remove the key"
+        case "missing":
+            return f"{place} is missing; add it"
+        case "value_error":
+            return f"{place}: {first['msg'].removeprefix('Value error, ')}"
+        case _:
+            return f"{place} is {first['input']!r}; {first['msg'][0].lower()}{first['msg'][1:]}"

@@ -1,0 +1,33 @@
+"""What every test shares: no reach beyond loopback, and tiny pictures made on the spot."""
+
+import ipaddress
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that reaches beyond this machine fails at the attempt."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            host = address[0]
+            if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+                raise AssertionError(f"a test tried to reach {host}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture
+def real_pictures() -> Path:
+    """The folder of real pictures that BAREN_PICTURES names."""
+    folder = os.environ.get("BAREN_PICTURES")
+    if not folder:
+        pytest.skip("BAREN_PICTURES is unset: it names a folder of real pictures (landscape, ukiyoe, ...)")
+    return Path(folder)
