@@ -1,0 +1,214 @@
+"""The DAG of dvc.yaml: nothing runs twice, and a changed number makes stale what reads it and what follows, no more."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines.lock import require_raw
+from tasks.errors import BarenError
+
+ROOT = Path(__file__).parent.parent
+PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+FOLDERS = {
+    "scrape": "1-raw", "prepare": "2-prepared", "shard": "3-shards", "train": "4-models", "evaluate": "5-metrics",
+    "infer": "6-prints", "report": "7-report",
+}  # fmt: skip
+
+# Stands in for the door: one tiny file a stage, the same for the same params.
+DOOR = f"""
+import sys
+from pathlib import Path
+
+step, name = (sys.argv[1:] + [""])[:2]
+folder = Path("data", {FOLDERS!r}[step], name)
+folder.mkdir(parents=True, exist_ok=True)
+made = {{"shard": ["items.jsonl"], "train": ["losses.csv"], "evaluate": ["metrics.json"]}}.get(step, ["made"])
+for file in made:
+    (folder / file).write_text("{{}}")
+with Path("ran").open("a") as ran:
+    ran.write(f"{{step}} {{name}}".strip() + chr(10))
+"""
+
+# Asks DVC, in one process, what each change of params.yaml makes stale; and what follows what.
+ASK = """
+import json, sys
+from pathlib import Path
+import networkx
+from dvc.repo import Repo
+
+graph = Repo().index.graph
+follows = {s.addressing: sorted(t.addressing for t in networkx.ancestors(graph, s)) for s in graph}
+answers = {}
+for name, text in json.load(sys.stdin).items():
+    Path("params.yaml").write_text(text)
+    answers[name] = sorted(Repo().status())
+print(json.dumps({"follows": follows, "stale": answers}))
+"""
+
+
+def run(*command: str, cwd: Path, **kwargs: Any) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder without git, in which a fake door has built everything once."""
+    root = tmp_path_factory.mktemp("built")
+    for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
+        shutil.copy(ROOT / name, root)
+    (root / ".dvc").mkdir()
+    shutil.copy(ROOT / ".dvc/config", root / ".dvc")
+    (root / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
+    (root / "curation").mkdir()
+    for picture_set in PARAMS["pictures"]:
+        shutil.copy(ROOT / f"curation/{picture_set}.csv", root / "curation")
+    (root / "tasks/train").mkdir(parents=True)
+    for file in ("checkpoint", "loop", "precision", "recipe"):
+        (root / f"tasks/train/{file}.py").write_text("# steady\n")
+    (root / "pipelines").mkdir()
+    for recipe in PARAMS["recipes"]:
+        (root / f"pipelines/{recipe}.py").write_text("# a recipe\n")
+    (root / "pipelines/__main__.py").write_text(DOOR)
+    done = run("dvc", "repro", cwd=root)
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+@pytest.fixture
+def copy(built: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(built, tmp_path / "copy"))
+
+
+def test_a_second_repro_runs_nothing(built: Path) -> None:
+    ran = (built / "ran").read_text()
+    assert len(ran.splitlines()) == 3 * len(PARAMS["pictures"]) + 3 * len(PARAMS["recipes"]) + 1
+    again = run("dvc", "repro", cwd=built)
+    assert again.returncode == 0
+    assert "up to date" in again.stdout
+    assert (built / "ran").read_text() == ran
+
+
+def test_each_changed_key_makes_stale_the_stages_that_read_it_and_no_other(copy: Path) -> None:
+    changes = {".".join(path): yaml.safe_dump(changed(PARAMS, path)) for path in leaves(PARAMS)}
+    assert changes
+    answer = run(sys.executable, "-W", "ignore", "-c", ASK, cwd=copy, input=json.dumps(changes))
+    assert answer.returncode == 0, answer.stderr
+    asked = json.loads(answer.stdout.splitlines()[-1])
+    for key, stale in asked["stale"].items():
+        assert set(stale) == readers(key.split(".")), f"{key} makes stale {stale}"
+    for picture_set in PARAMS["pictures"]:
+        assert {f"prepare@{picture_set}", f"shard@{picture_set}", "report"} <= set(
+            asked["follows"][f"scrape@{picture_set}"]
+        )
+    for recipe, block in PARAMS["recipes"].items():
+        assert set(asked["follows"][f"train@{recipe}"]) == {f"evaluate@{recipe}", f"infer@{recipe}", "report"}
+        for side in ("from", "to"):
+            assert f"train@{recipe}" in asked["follows"][f"shard@{block[side]}"]
+    assert asked["follows"]["report"] == []
+
+
+def test_a_changed_print_size_costs_no_training(copy: Path) -> None:
+    recipe = next(iter(PARAMS["recipes"]))
+    path = next(path for path in leaves(PARAMS) if path[:3] == ("recipes", recipe, "infer"))
+    (copy / "params.yaml").write_text(yaml.safe_dump(changed(PARAMS, path)))
+    (copy / "ran").unlink()
+    assert run("dvc", "repro", cwd=copy).returncode == 0
+    ran = (copy / "ran").read_text().splitlines()
+    assert ran[0] == f"infer {recipe}"
+    assert set(ran) <= {f"infer {recipe}", "report"}
+
+
+def test_a_judgement_of_curation_makes_preparing_stale(copy: Path) -> None:
+    picture_set = next(iter(PARAMS["pictures"]))
+    with (copy / f"curation/{picture_set}.csv").open("a") as file:
+        file.write("sample:1,reject,blurred\n")
+    assert stale(copy) == {f"prepare@{picture_set}"}
+
+
+def test_bytecode_and_half_written_files_make_nothing_stale(copy: Path) -> None:
+    for folder in (copy / "data/1-raw", copy / "data/3-shards" / next(iter(PARAMS["pictures"]))):
+        (folder / "__pycache__").mkdir()
+        (folder / "__pycache__/x.pyc").write_text("bytecode")
+        (folder / ".items.jsonl.123.part").write_text("half")
+    assert stale(copy) == set()
+
+
+def test_raw_pictures_that_the_lock_names_are_brought_back_and_never_collected_again(copy: Path) -> None:
+    picture_set = next(iter(PARAMS["pictures"]))
+    require_raw(picture_set, copy)
+    shutil.rmtree(copy / "data/1-raw" / picture_set)
+    with pytest.raises(BarenError, match=r"dvc pull"):
+        require_raw(picture_set, copy)
+    assert run("dvc", "checkout", f"data/1-raw/{picture_set}", cwd=copy).returncode == 0
+    require_raw(picture_set, copy)
+    assert stale(copy) == set()
+
+
+def test_a_set_the_lock_does_not_know_may_be_collected(copy: Path) -> None:
+    require_raw("unheard_of", copy)
+    shutil.rmtree(copy / "data")
+    (copy / "dvc.lock").unlink()
+    require_raw(next(iter(PARAMS["pictures"])), copy)
+
+
+def stale(root: Path) -> set[str]:
+    return set(json.loads(run("dvc", "status", "--json", cwd=root).stdout))
+
+
+def readers(key: list[str]) -> set[str]:
+    """The stages that read a key of params.yaml: the rule, written a second time and independent of dvc.yaml."""
+    match key:
+        case ["pictures", picture_set, step, *_]:
+            return {f"{step}@{picture_set}"}
+        case ["recipes", recipe, "networks" | "train", *_]:
+            return {f"train@{recipe}"}
+        case ["recipes", recipe, "evaluate" | "infer" as step, *_]:
+            return {f"{step}@{recipe}"}
+        case ["recipes", recipe, "from"]:
+            return {f"{step}@{recipe}" for step in ("train", "evaluate", "infer")}
+        case ["recipes", recipe, "to"]:
+            return {f"{step}@{recipe}" for step in ("train", "evaluate")}
+        case ["report", *_]:
+            return {"report"}
+        case _:
+            raise AssertionError(f"no stage reads {'.'.join(key)}")
+
+
+def leaves(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    if isinstance(node, Mapping) and node:
+        for key, value in node.items():
+            yield from leaves(value, (*path, key))
+    else:
+        yield path
+
+
+def changed(params: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    """The same params with another value at `path`."""
+    whole = json.loads(json.dumps(params))
+    block = whole
+    for key in path[:-1]:
+        block = block[key]
+    value = block[path[-1]]
+    if path[0] == "recipes" and path[2] in ("from", "to"):
+        value = next(name for name in params["pictures"] if name != value)
+    elif isinstance(value, bool):
+        value = not value
+    elif isinstance(value, int | float):
+        value += 1
+    elif isinstance(value, str):
+        value += "-changed"
+    elif isinstance(value, list):
+        value = [*value, 1]
+    else:
+        value = {"changed": 1}
+    block[path[-1]] = value
+    return whole
