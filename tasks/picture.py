@@ -1,0 +1,241 @@
+"""Any picture file as RGB: upright, sRGB, 8 bits, without alpha; and the cutting of squares from it.
+
+A file's header is read first, and checked against limits; only then is anything decoded.
+"""
+
+import io
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.errors import PictureRefused
+from tasks.limits import LIMITS, MOST_PIXELS, Limits
+from tasks.rows import Crop
+
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))  # OpenCV reads it once, when it is imported
+import cv2
+from PIL import Image, ImageCms
+
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # Pillow warns beyond this and refuses beyond twice as many
+
+Pixels = npt.NDArray[np.uint8]  # [H, W, 3], RGB
+
+# No more than these: Pillow also knows formats that call other programs (EPS), or that hold no photograph.
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "PPM", "JPEG2000")
+ORIENTATION = 0x0112  # the EXIF tag
+TURNED = (5, 6, 7, 8)  # orientations that swap width and height
+# What Pillow's decoders raise on damaged bytes, by format.
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, KeyError, OverflowError)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself before it is decoded; width and height are those of the upright picture."""
+
+    format: str  # "jpeg", "png", ... by the bytes, not by the name
+    width: int
+    height: int
+    frames: int
+
+
+def read_header(path: Path, limits: Limits = LIMITS) -> Header:
+    """The header of the file at `path`, checked against `limits`; nothing is decoded.
+
+    Raises PictureRefused: "missing file", "too many bytes", "no picture", "too many pixels", "too small",
+    "odd aspect", "animated".
+    """
+    with _opened(_bytes(path, limits)) as image:
+        return _checked(image, limits)
+
+
+def open_picture(path: Path, limits: Limits = LIMITS) -> Pixels:
+    """The picture at `path` as uint8 [H, W, 3], RGB in sRGB, upright, 0..255.
+
+    Embedded colour profiles are applied, 16 bits are shifted to 8, transparency is laid on `limits.matte`, of an
+    animation the first frame is taken. Raises PictureRefused with the reasons of `read_header`, and "truncated"
+    (some pixels are missing or damaged) or "odd depth" (32-bit and floating-point pixels have no agreed white).
+    """
+    data = _bytes(path, limits)
+    with _opened(data) as image:
+        header = _checked(image, limits)
+        turn = _orientation(image)
+        if header.format == "jpeg" and image.mode in ("L", "RGB") and _is_srgb(image):
+            return _upright(_jpeg(data), turn)
+        try:
+            image.load()
+            turn = _orientation(image)  # some of Pillow's decoders turn the picture themselves, and say so here
+            pixels = _rgb(image, limits.matte)
+        except PictureRefused:
+            raise
+        except DAMAGED as error:
+            raise PictureRefused("truncated", str(error)) from error
+        return _upright(pixels, turn)
+
+
+def cut(picture: Pixels, crop: Crop) -> Pixels:
+    """The square that `crop` names, uint8 [side, side, 3].
+
+    Pixels are copied, not resampled, where the box already has that size; a box is averaged down (area) or
+    interpolated up (cubic). What lies beyond the picture's edge is its mirror image.
+    """
+    box = _box(picture, crop.left, crop.top, crop.width, crop.height)
+    if crop.width == crop.height == crop.side:
+        return np.ascontiguousarray(box)
+    way = cv2.INTER_AREA if min(crop.width, crop.height) >= crop.side else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(box, (crop.side, crop.side), interpolation=way), np.uint8)
+
+
+def _bytes(path: Path, limits: Limits) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > limits.max_bytes:
+            raise PictureRefused("too many bytes", f"{size:,} of at most {limits.max_bytes:,}")
+        return path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise PictureRefused("missing file", path.name) from error
+
+
+def _opened(data: bytes) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd metadata, and of sizes that `_checked` refuses
+            return Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise PictureRefused("too many pixels", str(error)) from error
+    except DAMAGED as error:
+        raise PictureRefused("no picture", f"begins with {data[:12]!r}") from error
+
+
+def _checked(image: Image.Image, limits: Limits) -> Header:
+    width, height = image.size
+    if width * height > limits.max_pixels:
+        raise PictureRefused("too many pixels", f"{width} x {height}, of at most {limits.max_pixels:,}")
+    if min(width, height) < limits.min_side:
+        raise PictureRefused("too small", f"{width} x {height}, short side at least {limits.min_side}")
+    if max(width, height) > limits.max_aspect * min(width, height):
+        raise PictureRefused("odd aspect", f"{width} x {height}, at most {limits.max_aspect:g} to 1")
+    frames = _num_frames(image)
+    kind = "jpeg" if image.format == "MPO" else str(image.format).lower()  # MPO: a JPEG with a second one behind it
+    if frames > 1 and kind in ("gif", "png", "webp", "avif") and limits.animated == "refuse":
+        raise PictureRefused("animated", f"{frames} frames")
+    if _orientation(image) in TURNED and image.format != "TIFF":  # of a TIFF, Pillow gives the size it has upright
+        width, height = height, width
+    return Header(kind, width, height, frames)
+
+
+def _num_frames(image: Image.Image) -> int:
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except DAMAGED:
+        return 1  # what is damaged is met again when it is decoded
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(ORIENTATION, 1))
+    except DAMAGED:
+        return 1
+
+
+def _is_srgb(image: Image.Image) -> bool:
+    """True where there is no profile to apply: none is embedded, it is sRGB itself, or it cannot be read."""
+    profile = _profile(image)
+    return profile is None or "sRGB" in ImageCms.getProfileDescription(profile)
+
+
+def _profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
+    data = image.info.get("icc_profile")
+    try:
+        return ImageCms.ImageCmsProfile(io.BytesIO(data)) if data else None
+    except (OSError, TypeError, ImageCms.PyCMSError):
+        return None
+
+
+def _jpeg(data: bytes) -> Pixels:
+    # OpenCV decodes a plain JPEG to the same picture in half of Pillow's time.
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    if pixels is None:
+        raise PictureRefused("truncated", "the JPEG ends early or is damaged")
+    return np.asarray(pixels, np.uint8)
+
+
+def _rgb(image: Image.Image, matte: tuple[int, int, int]) -> Pixels:
+    """A decoded image as RGB in sRGB, its transparency laid on `matte`."""
+    profile = _profile(image)
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        image = _eight_bits(image)
+    elif image.mode == "F":
+        raise PictureRefused("odd depth", "floating-point pixels")
+    alpha = None
+    if image.has_transparency_data:
+        image = image.convert("LA" if image.mode in ("1", "L", "LA", "La") else "RGBA")
+        alpha = image.getchannel("A")
+        image = image.convert(image.mode[:-1])
+    elif image.mode in ("1", "P", "PA"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    image = _in_srgb(image, profile)
+    if alpha is not None:
+        image = Image.composite(image, Image.new("RGB", image.size, matte), alpha)
+    return np.array(image)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit grey as 8-bit grey, by its high byte."""
+    values = np.asarray(image)
+    if values.size and (values.min() < 0 or values.max() > 0xFFFF):
+        raise PictureRefused("odd depth", "32-bit pixels")
+    return Image.fromarray((values >> 8).astype(np.uint8))
+
+
+def _in_srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> Image.Image:
+    if profile is not None:
+        try:
+            moved = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            if moved is not None:
+                return moved
+        except (ImageCms.PyCMSError, OSError, ValueError):
+            pass  # a profile for another kind of pixel: the picture is worth more than its profile
+    return image.convert("RGB")
+
+
+def _upright(pixels: Pixels, orientation: int) -> Pixels:
+    """The picture as its EXIF orientation says it should stand."""
+    match orientation:
+        case 2:
+            turned = pixels[:, ::-1]
+        case 3:
+            turned = pixels[::-1, ::-1]
+        case 4:
+            turned = pixels[::-1]
+        case 5:
+            turned = pixels.transpose(1, 0, 2)
+        case 6:
+            turned = np.rot90(pixels, -1)
+        case 7:
+            turned = pixels[::-1, ::-1].transpose(1, 0, 2)
+        case 8:
+            turned = np.rot90(pixels)
+        case _:
+            return pixels
+    return np.ascontiguousarray(turned)
+
+
+def _box(picture: Pixels, left: int, top: int, width: int, height: int) -> Pixels:
+    """Rows top..top+height, columns left..left+width; mirrored where they lie outside."""
+    rows, columns = picture.shape[:2]
+    if left >= columns or top >= rows or left + width <= 0 or top + height <= 0:
+        raise PictureRefused("crop outside", f"{left},{top} {width} x {height} of a picture of {columns} x {rows}")
+    if left >= 0 and top >= 0 and left + width <= columns and top + height <= rows:
+        return picture[top : top + height, left : left + width]
+    return picture[_mirrored(top, height, rows)][:, _mirrored(left, width, columns)]
+
+
+def _mirrored(start: int, count: int, size: int) -> npt.NDArray[np.intp]:
+    """The indices start..start+count, folded back into 0..size-1 as by mirrors in the first and the last pixel."""
+    period = max(2 * (size - 1), 1)
+    folded = np.arange(start, start + count) % period
+    return np.minimum(folded, period - folded)
