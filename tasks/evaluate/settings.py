@@ -1,0 +1,17 @@
+"""What params.yaml says of evaluate."""
+
+from pydantic import Field
+
+from tasks.settings import Settings
+
+
+class Evaluate(Settings):
+    """recipes.RECIPE.evaluate."""
+
+    seed: int = 0  # of patches, directions and halvings; the same seed measures the same
+    pictures: int = Field(
+        default=256, ge=4
+    )  # held-out pictures of each set, at most; more cost time, and say little more
+    batch: int = Field(default=16, ge=1)  # pictures painted at once; it bounds the memory
+    floors: int = Field(default=4, ge=1)  # random halvings of the real prints, averaged, give the floor
+    shown: int = Field(default=8, ge=1)  # rows of the picture grid
