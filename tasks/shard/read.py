@@ -1,0 +1,167 @@
+"""Pictures out of shards, by row, as uint8; everything that can be wrong with the files is found before training.
+
+Reads are positional reads into memory of ours, never a memory map: a file that shrinks under a map kills the process
+without a word, and under a read it is a sentence.
+"""
+
+import os
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.errors import BarenError, ShardError
+from tasks.files import SCRATCH, fingerprint, read_json, sha256_file, write_json
+from tasks.progress import Progress
+from tasks.rows import Packed, Split, read_packed
+from tasks.shard.layout import CHANNELS, CURE, ITEMS, Index, ShardFile, check_header, read_index
+
+Verify = Literal["remembered", "always", "header"]
+
+
+class ShardSet:
+    """The pictures of one picture set: uint8 [side, side, 3], RGB, in rows 0 to num_items - 1.
+
+    `verify` says how far the files are trusted. Sizes, headers, dtype and shape are always checked. "remembered" hashes
+    each file once and not again while its size, time and inode stay the same; "always" hashes it now; "header" never.
+    Raises ShardError, naming the file and the cure.
+    """
+
+    def __init__(self, folder: Path, *, verify: Verify = "remembered", progress: Progress | None = None) -> None:
+        self.folder = folder
+        self.index = read_index(folder)
+        self.items: Sequence[Packed] = _items(folder / ITEMS, self.index)
+        self._descriptors: list[int] = []
+        self._close = weakref.finalize(self, _close_all, self._descriptors)
+        for shard in self.index.shards:
+            self._descriptors.append(_open(folder / shard.file))
+            check_header(folder / shard.file, self._descriptors[-1], shard, self.index.side)
+        if verify != "header":
+            _verify(folder, self.index, again=verify == "always", progress=progress or Progress())
+
+    @property
+    def name(self) -> str:
+        """The picture set's name."""
+        return self.index.picture_set
+
+    @property
+    def side(self) -> int:
+        """The pictures' height and width in pixels."""
+        return self.index.side
+
+    @property
+    def num_items(self) -> int:
+        """How many rows there are, dropped ones included."""
+        return self.index.num_items
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that change when a pixel, a row or its split changes."""
+        return self.index.fingerprint
+
+    def rows(self, split: Split) -> NDArray[np.int64]:
+        """The rows of a split in ledger order, without the dropped ones, int64."""
+        dropped = set(self.index.dropped)
+        chosen = [row for row, item in enumerate(self.items) if item.split == split and row not in dropped]
+        return np.asarray(chosen, dtype=np.int64)
+
+    def read(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The pictures of `rows`, uint8 [n, side, side, 3], in a new array; ShardError where a file ends too soon."""
+        pictures = np.empty((len(rows), self.side, self.side, CHANNELS), dtype=np.uint8)
+        self.read_into(rows, slots(pictures))
+        return pictures
+
+    def read_into(self, rows: Sequence[int] | NDArray[np.int64], into: Sequence[memoryview]) -> None:
+        """Read the pictures of `rows` into buffers of side * side * 3 bytes each, as `slots` gives them."""
+        asked = np.asarray(rows, dtype=np.int64)
+        if len(asked) and not (asked.min() >= 0 and asked.max() < self.num_items):
+            raise IndexError(f"{self.folder} has rows 0 to {self.num_items - 1}; asked for {asked.min()}-{asked.max()}")
+        index, descriptors = self.index, self._descriptors
+        shards, places = np.divmod(asked, index.per_shard)
+        offsets = places * index.item_bytes + index.shards[0].data_offset
+        wanted = index.item_bytes
+        for shard, offset, slot in zip(shards.tolist(), offsets.tolist(), into, strict=True):
+            if os.preadv(descriptors[shard], (slot,), offset) != wanted:
+                self._read_slowly(shard, offset, slot)
+
+    def close(self) -> None:
+        """Close the files; the set cannot be read afterwards."""
+        self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read_slowly(self, shard: int, offset: int, slot: memoryview) -> None:
+        """A read that came back short may go on where it stopped, unless the file ends there."""
+        done = 0
+        while done < len(slot):
+            got = os.preadv(self._descriptors[shard], (slot[done:],), offset + done)
+            if got == 0:
+                path = self.folder / self.index.shards[shard].file
+                raise ShardError(f"{path} has become shorter while it was being read; {CURE}")
+            done += got
+
+
+def slots(pictures: NDArray[np.uint8]) -> list[memoryview]:
+    """One writable buffer for each picture of a contiguous uint8 [n, side, side, 3]."""
+    return [memoryview(picture).cast("B") for picture in pictures]
+
+
+def _items(path: Path, index: Index) -> list[Packed]:
+    if not path.exists():
+        raise ShardError(f"{path} is missing; {CURE}")
+    if sha256_file(path) != index.items_sha256:
+        raise ShardError(f"{path} is not the file its index was written with; {CURE}")
+    try:
+        items = list(read_packed(path))
+    except BarenError as error:
+        raise ShardError(str(error)) from error
+    if len(items) != index.num_items:
+        raise ShardError(f"{path} has {len(items)} rows and its index says {index.num_items}; {CURE}")
+    return items
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise ShardError(f"{path} cannot be opened ({error.strerror}); {CURE}") from error
+
+
+def _close_all(descriptors: list[int]) -> None:
+    while descriptors:
+        os.close(descriptors.pop())
+
+
+def _verify(folder: Path, index: Index, *, again: bool, progress: Progress) -> None:
+    """Compare each file's SHA-256 with the index, and remember the files found sound outside the set's folder."""
+    note = SCRATCH / "verified" / f"{index.picture_set}-{fingerprint(str(folder.absolute()))}.json"
+    known = {} if again else _remembered(note)
+    stamps = {shard.file: _stamp(folder / shard.file, shard) for shard in index.shards}
+    doubtful = [shard for shard in index.shards if known.get(shard.file) != stamps[shard.file]]
+    for shard in progress.track(doubtful, f"verifying {folder}", unit="shards"):
+        path = folder / shard.file
+        if sha256_file(path) != shard.sha256:
+            raise ShardError(f"{path} is damaged: its SHA-256 is not the one its index gives; {CURE}")
+    if doubtful:
+        write_json(note, stamps)
+
+
+def _remembered(note: Path) -> dict[str, list[int | str]]:
+    try:
+        known = read_json(note)
+    except BarenError:
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _stamp(path: Path, shard: ShardFile) -> list[int | str]:
+    """What changes when a file is written again: size, time, inode, and the hash it is to have."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ino, shard.sha256]
