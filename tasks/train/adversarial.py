@@ -1,0 +1,28 @@
+"""The adversarial losses recipes choose from; logits in, a scalar out, all in float32."""
+
+from typing import Literal
+
+from torch import Tensor
+from torch.nn.functional import relu, softplus
+
+Adversarial = Literal["wgan", "hinge", "bce"]
+
+
+def critic_loss(kind: Adversarial, real: Tensor, fake: Tensor) -> Tensor:
+    """What the critic minimises, from its logits of real and painted pictures.
+
+    wgan: the negative Kantorovich-Rubinstein difference (Arjovsky et al. 2017), sound where the critic is
+    1-Lipschitz; hinge: Lim and Ye 2017; bce: Goodfellow et al. 2014, the mean of both cross-entropies.
+    """
+    match kind:
+        case "wgan":
+            return fake.mean() - real.mean()
+        case "hinge":
+            return relu(1 - real).mean() + relu(1 + fake).mean()
+        case "bce":
+            return (softplus(-real).mean() + softplus(fake).mean()) / 2
+
+
+def generator_loss(kind: Adversarial, fake: Tensor) -> Tensor:
+    """What the generator minimises, from the critic's logits of what it painted; bce in its non-saturating form."""
+    return softplus(-fake).mean() if kind == "bce" else -fake.mean()

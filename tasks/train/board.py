@@ -1,0 +1,102 @@
+"""What a run shows of itself: losses.csv, sample grids, and TensorBoard; live under the run's folder.
+
+run.json              how to repeat the run; written before the first step
+losses.csv            step, epoch, then one column a loss: the mean since the row before
+scores.csv            step, epoch, distance, best
+samples/*.png         reals, untrained, then one grid a preview
+board/                TensorBoard
+"""
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.tensorboard.writer import SummaryWriter
+
+from tasks.files import no_half_file, write_text
+
+Row = dict[str, float]
+
+
+class Board:
+    """Collects rows and pictures of a run; `resume_at` forgets what an interrupted run wrote after its checkpoint."""
+
+    def __init__(self, folder: Path, resume_at: int = 0) -> None:
+        self._folder = folder
+        self._tables = {name: _read(folder / name, resume_at) for name in ("losses.csv", "scores.csv")}
+        self._writer = SummaryWriter(str(folder / "board"), purge_step=resume_at or None)
+        for grid in (folder / "samples").glob("step-*.png"):
+            if int(grid.stem.removeprefix("step-")) > resume_at:
+                grid.unlink()
+
+    def losses(self, step: int, epoch: float, losses: Mapping[str, float], pictures_per_second: float) -> None:
+        """One row of mean losses; the speed goes to TensorBoard alone, since no two runs have the same."""
+        self._row("losses.csv", step, {"epoch": epoch, **losses})
+        for name, value in losses.items():
+            self._writer.add_scalar(f"losses/{name}", value, step)
+        self._writer.add_scalar("speed/pictures_per_second", pictures_per_second, step)
+
+    def score(self, step: int, epoch: float, distance: float, best: float) -> None:
+        """One row on how far the painted pictures are from the real ones."""
+        self._row("scores.csv", step, {"epoch": epoch, "distance": distance, "best": best})
+        self._writer.add_scalar("score/distance", distance, step)
+
+    def grid(self, name: str, rows: Mapping[str, Tensor], step: int) -> None:
+        """A picture of pictures, samples/NAME.png: one row for each of `rows`, [B,3,H,W] in (-1,1)."""
+        pixels = as_grid(list(rows.values()))
+        with no_half_file(self._folder / "samples" / f"{name}.png") as path:
+            Image.fromarray(pixels.numpy()).save(path, format="PNG")
+        self._writer.add_image("samples/" + ", ".join(rows), pixels, step, dataformats="HWC")
+
+    def write(self) -> None:
+        """Bring the tables and TensorBoard's file up to date on the disk."""
+        for name, rows in self._tables.items():
+            if rows:
+                write_text(self._folder / name, _csv(rows))
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Write what is left."""
+        self.write()
+        self._writer.close()
+
+    def _row(self, table: str, step: int, values: Mapping[str, float]) -> None:
+        self._tables[table].append({"step": step, **values})
+
+
+def as_grid(rows: list[Tensor], gap: int = 2) -> Tensor:
+    """uint8 [H,W,3]: each of `rows`, [B,3,h,w] in (-1,1), becomes one row of pictures with white gaps between.
+
+    A row wider than a wall (16 pictures) goes on in the next line.
+    """
+    lines = [line for row in rows for line in row.split(16)]
+    side, columns = rows[0].shape[-1] + gap, max(len(line) for line in lines)
+    canvas = torch.full((len(lines) * side + gap, columns * side + gap, 3), 255, dtype=torch.uint8)
+    for i, line in enumerate(lines):
+        for j, picture in enumerate(line.detach().float().cpu()):
+            pixels = ((picture.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0)
+            top, left = gap + i * side, gap + j * side
+            canvas[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+    return canvas
+
+
+def _csv(rows: list[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[-1]), restval="nan", extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _read(path: Path, resume_at: int) -> list[Row]:
+    if not resume_at or not path.exists():
+        return []
+    with path.open(newline="") as file:
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    kept = [{**row, "step": int(row["step"])} for row in rows if not math.isnan(row["step"])]
+    return [row for row in kept if row["step"] <= resume_at]

@@ -1,0 +1,111 @@
+"""Checkpoints: a folder that is whole or not there, and from which training goes on to the bit.
+
+weights.safetensors   every network, and every average under "average.", float32
+state.pt              optimizers, the recipe's state, the loop's sums; loaded with weights_only, nothing unpickles
+checkpoint.json       version, recipe, side, step, score, and the hashes of the two files above
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from tasks.errors import CheckpointError
+from tasks.files import no_half_folder, read_json, require_room, sha256_file, write_json
+from tasks.train.recipe import Recipe
+
+VERSION = 1
+WEIGHTS, STATE, ABOUT = "weights.safetensors", "state.pt", "checkpoint.json"
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where in its run a checkpoint stands."""
+
+    step: int  # steps done
+    score: float | None  # the distance it was judged by when it was the best; lower is better
+    loop: dict[str, Any]  # what the loop itself goes on from
+
+
+def save(folder: Path, recipe: Recipe, point: Point) -> None:
+    """Write the checkpoint in place of the one in `folder`; raises NoRoom, and leaves that one, on a full disk."""
+    state = {
+        "optimizers": {name: optimizer.state_dict() for name, optimizer in recipe.optimizers.items()},
+        "recipe": recipe.state(),
+        "loop": point.loop,
+    }
+    weights = {name: tensor.detach().contiguous() for name, tensor in _tensors(recipe).items()}
+    num_bytes = 3 * sum(tensor.nbytes for tensor in weights.values())  # Adam keeps two numbers for each weight
+    require_room(folder.parent, num_bytes, "saving a checkpoint")
+    with no_half_folder(folder) as temporary:
+        save_file(weights, temporary / WEIGHTS)
+        torch.save(state, temporary / STATE)
+        about = {"version": VERSION, "recipe": recipe.name, "side": recipe.side, "step": point.step}
+        hashes = {name: sha256_file(temporary / name) for name in (WEIGHTS, STATE)}
+        write_json(temporary / ABOUT, {**about, "score": point.score, "sha256": hashes})
+
+
+def load(folder: Path, recipe: Recipe, device: torch.device) -> Point:
+    """Put a checkpoint into `recipe`; raises CheckpointError where it is damaged or made by something else."""
+    about = _about(folder, recipe)
+    state = _read(folder, STATE, device)
+    recipe.load_state(state["recipe"])
+    _load_weights(folder, recipe, device)
+    for name, optimizer in recipe.optimizers.items():
+        optimizer.load_state_dict(state["optimizers"][name])
+    return Point(about["step"], about["score"], state["loop"])
+
+
+def load_painter(folder: Path, recipe: Recipe) -> nn.Module:
+    """The painter of a checkpoint, on the CPU; raises CheckpointError as `load` does."""
+    _about(folder, recipe)
+    device = torch.device("cpu")
+    recipe.load_state(_read(folder, STATE, device)["recipe"])
+    _load_weights(folder, recipe, device)
+    return recipe.painter()
+
+
+def _tensors(recipe: Recipe) -> dict[str, Tensor]:
+    networks = {**recipe.networks, **{f"average.{name}": average for name, average in recipe.averages.items()}}
+    return {f"{name}.{key}": value for name, network in networks.items() for key, value in network.state_dict().items()}
+
+
+def _about(folder: Path, recipe: Recipe) -> dict[str, Any]:
+    if not (folder / ABOUT).exists():
+        raise CheckpointError(f"{folder} holds no checkpoint; train first (dvc repro), or fetch it (dvc pull)")
+    about: dict[str, Any] = read_json(folder / ABOUT)
+    if about["version"] != VERSION:
+        raise CheckpointError(f"{folder} is a checkpoint of version {about['version']}, this is {VERSION}; train anew")
+    if about["recipe"] != recipe.name:
+        raise CheckpointError(f"{folder} is a checkpoint of {about['recipe']}, not of {recipe.name}; name one of that")
+    if about["side"] != recipe.side:
+        raise CheckpointError(
+            f"{folder} was trained at {about['side']} px and the params say {recipe.side} px; "
+            "set the side back, or train anew"
+        )
+    for name, digest in about["sha256"].items():
+        if not (folder / name).exists() or sha256_file(folder / name) != digest:
+            raise CheckpointError(f"{folder / name} is damaged; restore it (dvc checkout) or remove the folder")
+    return about
+
+
+def _read(folder: Path, name: str, device: torch.device) -> dict[str, Any]:
+    return torch.load(folder / name, map_location=device, weights_only=True)
+
+
+def _load_weights(folder: Path, recipe: Recipe, device: torch.device) -> None:
+    """Copy the weights in; layers keep their place and layout in memory."""
+    saved, wanted = load_file(folder / WEIGHTS, device=str(device)), _tensors(recipe)
+    for name in sorted(saved.keys() | wanted.keys()):
+        shapes = [tuple(tensors[name].shape) if name in tensors else "none" for tensors in (saved, wanted)]
+        if shapes[0] != shapes[1]:
+            raise CheckpointError(
+                f"{folder} holds {name} of shape {shapes[0]} where the params make {shapes[1]}; "
+                f"set recipes.{recipe.name}.networks back, or train anew"
+            )
+    with torch.no_grad():
+        for name, tensor in wanted.items():
+            tensor.copy_(saved[name])

@@ -1,0 +1,217 @@
+"""The one training loop: under every recipe, resumed to the bit, watched while it runs.
+
+A run lives in its scratch folder until it is done; then the folder takes its place among the models, whole.
+"""
+
+import math
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tasks.errors import CheckpointError, Stopped, TrainingFailed
+from tasks.files import no_half_folder, write_json
+from tasks.progress import Progress
+from tasks.train import checkpoint, choose
+from tasks.train.average import decay_at, update_average
+from tasks.train.board import Board
+from tasks.train.checkpoint import Point
+from tasks.train.precision import Precision, seed_chance
+from tasks.train.recipe import Feed, Losses, Pictures, Recipe
+from tasks.train.settings import Train
+
+
+def run(
+    *,
+    recipe: Recipe,
+    feeds: Mapping[str, Feed],
+    settings: Train,
+    out: Path,
+    scratch: Path,
+    progress: Progress,
+    record: Mapping[str, Any],
+) -> None:
+    """Train `recipe` on `feeds` ("from", "to") and write it to `out`; goes on from what `scratch` holds of this run.
+
+    `record` is what run.json tells beside the versions: params, fingerprints of the data. Writes last/, best/,
+    run.json, losses.csv, scores.csv, samples/ and board/. Raises TrainingFailed for too few pictures or a loss that
+    is no number, CheckpointError for a checkpoint that does not fit, NoRoom, and Stopped, with all work saved.
+    """
+    precision = Precision.chosen(settings)
+    feeds = {key: feeds[key] for key in recipe.reads}
+    _require_pictures(feeds, settings)
+    training = _Training(recipe, feeds, settings, scratch, precision, progress)
+    training.begin(record)
+    training.go_on()
+    with no_half_folder(out) as whole:
+        shutil.copytree(scratch, whole, dirs_exist_ok=True)
+    shutil.rmtree(scratch)
+
+
+class _Training:
+    """One run: what it works with, and how far it is."""
+
+    def __init__(
+        self, recipe: Recipe, feeds: Mapping[str, Feed], settings: Train, folder: Path, precision: Precision,
+        progress: Progress,
+    ) -> None:  # fmt: skip
+        self.recipe, self.feeds, self.settings = recipe, feeds, settings
+        self.folder, self.precision, self.progress = folder, precision, progress
+        self.steps_per_epoch = max(feed.steps_per_epoch for feed in feeds.values())
+        self.num_steps = settings.epochs * self.steps_per_epoch
+        self.done = 0  # steps
+        self.best = math.inf  # distance of the best preview so far
+        self.sums: dict[str, Tensor] = {}  # losses since the last row
+        self.summed = 0  # steps in `sums`
+
+    def begin(self, record: Mapping[str, Any]) -> None:
+        """Load the checkpoint of an interrupted run, or record a new one and what it begins with."""
+        self.precision.place(self.recipe)
+        if (self.folder / "last").exists():
+            point = checkpoint.load(self.folder / "last", self.recipe, self.precision.device)
+            self.precision.place(self.recipe)
+            self.done = point.step
+            self.best, self.sums = point.loop["best"], point.loop["sums"]
+            self.summed = point.loop["summed"]
+            if self.done > self.num_steps:
+                raise CheckpointError(
+                    f"{self.folder / 'last'} has {self.done:,} steps and the params ask for {self.num_steps:,}; "
+                    "raise train.epochs, or remove that folder to begin anew"
+                )
+            self.progress.say(f"{self.recipe.name} goes on from step {self.done:,} of {self.num_steps:,}")
+        self.board = Board(self.folder, resume_at=self.done)
+        self.fixed = self._fixed_pictures()
+        if self.done == 0:
+            write_json(self.folder / "run.json", {**described(self.settings), **record})
+            count = self.settings.preview_pictures
+            self.board.grid("reals", {key: pictures[:count] for key, pictures in self.fixed.items()}, 0)
+            self._show("untrained")
+
+    def go_on(self) -> None:
+        """Take the steps that are left; a request to stop saves first."""
+        self.saved_at = self.told_at = time.monotonic()
+        left = range(self.done, self.num_steps)
+        try:
+            for step in self.progress.track(left, f"train {self.recipe.name}", self.num_steps, "steps", self.done):
+                self._step(step)
+                self._once_in_a_while()
+            self._save("last")
+        except Stopped:
+            self._save("last")
+            raise
+        finally:
+            self.board.close()
+
+    def _step(self, step: int) -> None:
+        if self.recipe.advance(step, self.num_steps):
+            self.precision.place(self.recipe)
+        pictures = {key: feed.batch(step).images for key, feed in self.feeds.items()}
+        seed_chance(self.settings.seed, step)
+        self._sum(self.recipe.step(step, pictures, self.precision.run))
+        decay = decay_at(step, self.settings.batch, self.settings.average_half_life)
+        for name, average in self.recipe.averages.items():
+            update_average(average, self.recipe.networks[name], decay)
+        self.done = step + 1
+
+    def _once_in_a_while(self) -> None:
+        at_end = self.done == self.num_steps
+        if self.done % self.settings.log_every == 0 or at_end:
+            self._log()
+        if self.done % (self.steps_per_epoch * self.settings.preview_every) == 0 or at_end:
+            self._preview()
+        if time.monotonic() - self.saved_at >= 60 * self.settings.save_every:
+            self._save("last")
+
+    def _sum(self, losses: Losses) -> None:
+        """Add to the sums on the device: nothing waits for a number until a row is written."""
+        for name, loss in losses.items():
+            self.sums[name] = self.sums[name] + loss if name in self.sums else loss
+        self.summed += 1
+
+    def _means(self) -> dict[str, float]:
+        """The mean losses since the last row; raises TrainingFailed if one of them is no number."""
+        means = {name: float(total) / self.summed for name, total in self.sums.items()}
+        for name, mean in means.items():
+            if not math.isfinite(mean):
+                raise TrainingFailed(
+                    f"{self.recipe.name}: the loss {name!r} became {mean} before step {self.done:,}; "
+                    f"lower the rates in recipes.{self.recipe.name}.train, or take float32"
+                )
+        return means
+
+    def _log(self) -> None:
+        now, means = time.monotonic(), self._means()
+        speed = self.settings.batch * self.summed / max(now - self.told_at, 1e-9)
+        self.board.losses(self.done, self._epoch(), means, speed)
+        self.sums, self.summed, self.told_at = {}, 0, now
+
+    def _preview(self) -> None:
+        """Paint the fixed pictures, and keep this moment as the best so far if it is."""
+        self._show(f"step-{self.done:06}")
+        painted = self.recipe.paint(self.fixed)
+        distance = choose.distance(painted, self.fixed["to"])
+        self.best, is_best = min(distance, self.best), distance < self.best
+        self.board.score(self.done, self._epoch(), distance, self.best)
+        self.board.write()
+        if is_best:
+            self._save("best", distance)
+
+    def _show(self, name: str) -> None:
+        few = {key: pictures[: self.settings.preview_pictures] for key, pictures in self.fixed.items()}
+        self.board.grid(name, self.recipe.preview(few), self.done)
+
+    def _save(self, which: str, score: float | None = None) -> None:
+        """Write a checkpoint; weights spoiled by a loss that is no number are never saved over sound ones."""
+        self._means()
+        loop = {"best": self.best, "sums": self.sums, "summed": self.summed}
+        checkpoint.save(self.folder / which, self.recipe, Point(self.done, score, loop))
+        if which == "last":
+            self.saved_at = time.monotonic()
+            self.board.write()
+
+    def _fixed_pictures(self) -> Pictures:
+        """The pictures every preview shows: those of the first batches, as many as a preview compares."""
+        num_batches = -(-max(choose.PICTURES, self.settings.preview_pictures) // self.settings.batch)
+        return {
+            key: torch.cat([feed.batch(step).images for step in range(min(num_batches, feed.steps_per_epoch))])
+            for key, feed in self.feeds.items()
+        }
+
+    def _epoch(self) -> float:
+        return round(self.done / self.steps_per_epoch, 3)
+
+
+def described(settings: Train) -> dict[str, Any]:
+    """How a run can be repeated, as far as this place knows it: seed, git revision, versions, machine."""
+    return {
+        "seed": settings.seed,
+        "git_revision": _git_revision(),
+        "versions": {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__},
+        "machine": {"system": platform.platform(), "threads": torch.get_num_threads()},
+    }
+
+
+def _git_revision() -> str:
+    """The commit, with "+" behind it where files differ from it; "unknown" outside git."""
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run(["git", "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit + ("+" if changed.stdout.strip() else "")
+
+
+def _require_pictures(feeds: Mapping[str, Feed], settings: Train) -> None:
+    for key, feed in feeds.items():
+        if feed.num_items < settings.batch:
+            raise TrainingFailed(
+                f"the picture set to learn {key!r} has {feed.num_items} pictures to train on and a batch takes "
+                f"{settings.batch}; scrape more, or lower train.batch"
+            )

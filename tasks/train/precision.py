@@ -1,0 +1,55 @@
+"""Where and how exactly numbers are computed: device, bfloat16 inside the networks, memory layout, and chance."""
+
+import random
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tasks.errors import ParamsError
+from tasks.train.recipe import Recipe
+from tasks.train.settings import Train
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How the networks of one run compute."""
+
+    device: torch.device
+    dtype: torch.dtype  # inside the networks; weights, losses, penalties and averages are float32
+    layout: torch.memory_format
+
+    @classmethod
+    def chosen(cls, settings: Train) -> "Precision":
+        """What `settings` name; raises ParamsError for a GPU that is not there."""
+        if settings.device == "cuda" and not torch.cuda.is_available():
+            raise ParamsError("train.device is 'cuda' and PyTorch sees no GPU here; set it to auto or cpu")
+        gpu = settings.device == "cuda" or (settings.device == "auto" and torch.cuda.is_available())
+        layout = torch.channels_last if settings.layout == "channels_last" else torch.contiguous_format
+        return cls(torch.device("cuda" if gpu else "cpu"), getattr(torch, settings.precision), layout)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Inside, matrix products and convolutions take `dtype`."""
+        return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
+
+    def run(self, network: nn.Module, *inputs: Tensor) -> Any:
+        """The network's output (a tensor or a tuple of them) in float32: what a recipe does with it is exact."""
+        with self.autocast():
+            output = network(*inputs)
+        return output.float() if isinstance(output, Tensor) else tuple(part.float() for part in output)
+
+    def place(self, recipe: Recipe) -> None:
+        """Move all of a recipe's networks here, in this layout."""
+        for network in (*recipe.networks.values(), *recipe.averages.values()):
+            network.to(device=self.device, memory_format=self.layout)  # pyright: ignore[reportCallIssue]
+
+
+def seed_chance(seed: int, step: int) -> None:
+    """Make all chance of a step a function of (seed, step), so that a resumed run meets the same one."""
+    drawn = int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0])
+    random.seed(drawn)
+    np.random.seed(drawn % 2**32)
+    torch.manual_seed(drawn)

@@ -1,0 +1,25 @@
+"""The settings every recipe's training shares; a recipe adds its losses and rates."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from tasks.settings import Settings
+
+
+class Train(Settings):
+    """A block recipes.RECIPE.train of params.yaml; what it says is part of the run's fingerprint."""
+
+    seed: int = Field(0, ge=0, lt=2**32)  # of the first weights, the order of pictures and all chance in a step
+    epochs: int = Field(100, ge=1)  # times the larger picture set is gone through
+    batch: int = Field(32, ge=2)  # pictures of each set in a step; two at least, since losses look at pairs
+    crop: int | None = Field(None, ge=8)  # side of a random square cut from each picture; None takes it whole
+    flip: bool = False  # mirror half of the pictures
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: the GPU where there is one
+    precision: Literal["float32", "bfloat16"] = "float32"  # of the networks' inside; losses stay in float32
+    layout: Literal["contiguous", "channels_last"] = "channels_last"  # of the networks' memory
+    average_half_life: int = Field(10_000, ge=0)  # pictures after which a weight counts half in the moving average
+    preview_every: int = Field(1, ge=1)  # epochs from one sample grid, and one look for the best, to the next
+    preview_pictures: int = Field(16, ge=1, le=64)  # columns of a sample grid
+    log_every: int = Field(10, ge=1)  # steps whose mean losses make one row
+    save_every: float = Field(10.0, gt=0)  # minutes from one checkpoint of an unfinished run to the next

@@ -1,0 +1,291 @@
+"""The loop: exact resume, what a run writes, and what it says when it cannot go on."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from pipelines import travelgan
+from tasks import train
+from tasks.errors import CheckpointError, ParamsError, Stopped, TrainingFailed
+from tasks.files import sha256_file
+from tasks.progress import Progress
+from tasks.train.average import averaged_copy, decay_at, update_average
+from tasks.train.board import as_grid
+from tasks.train.choose import distance
+from tasks.train.precision import Precision, seed_chance
+from tasks.train.recipe import Recipe
+from tasks.train.spectral import fold_spectrum, normalise_spectrum
+
+SIDE = 32
+
+
+@dataclass(frozen=True)
+class Shown:
+    images: Tensor
+
+
+class Pictures:
+    """A feed held in memory: smooth pictures, drawn from a seed."""
+
+    def __init__(self, seed: int, num_items: int = 12, batch: int = 4) -> None:
+        chance = torch.Generator().manual_seed(seed)
+        coarse = torch.rand(num_items, 3, 4, 4, generator=chance) * 2 - 1
+        self.pictures = nn.functional.interpolate(coarse, size=(SIDE, SIDE), mode="bilinear")
+        self.num_items, self.size, self.fingerprint = num_items, batch, f"pictures-{seed}"
+        self.steps_per_epoch = num_items // batch
+
+    def batch(self, step: int) -> Shown:
+        order = torch.randperm(self.num_items, generator=torch.Generator().manual_seed(step))
+        return Shown(self.pictures[order[: self.size]])
+
+
+class StopAfter(Progress):
+    """Asks for the end before step `num_steps` of this run, as Ctrl-C would."""
+
+    def __init__(self, num_steps: int) -> None:
+        super().__init__()
+        self.left = num_steps
+
+    def check(self) -> None:
+        if self.left == 0:
+            self.stop_requested = 2
+        self.left -= 1
+        super().check()
+
+
+def small(**changes: Any) -> travelgan.Train:
+    values = {"epochs": 2, "batch": 4, "layout": "contiguous", "log_every": 2, "preview_pictures": 4, **changes}
+    return travelgan.Train(**values)
+
+
+def shapes(**changes: Any) -> travelgan.Networks:
+    values = {"side": SIDE, "filters": 4, "levels": 2, "latent": 8, "spectral": ("generator", "critic"), **changes}
+    return travelgan.Networks(**values)
+
+
+def trained(
+    tmp: Path, settings: travelgan.Train, progress: Progress | None = None, recipe: Recipe | None = None
+) -> Path:
+    train.run(
+        recipe=recipe or travelgan.build(shapes(), settings),
+        feeds={"from": Pictures(1), "to": Pictures(2)},
+        settings=settings,
+        out=tmp / "out",
+        scratch=tmp / "scratch",
+        progress=progress or Progress(),
+        record={"params": {"epochs": settings.epochs}, "data": {"photos": "abc"}},
+    )
+    return tmp / "out"
+
+
+def weights(folder: Path) -> str:
+    return sha256_file(folder / "weights.safetensors")
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("stop", [1, 3, 5])
+def test_a_stopped_run_goes_on_to_the_same_bits(tmp_path: Path, precision: str, stop: int) -> None:
+    settings = small(precision=precision)
+    whole = trained(tmp_path / "whole", settings)
+    with pytest.raises(Stopped):
+        trained(tmp_path / "parts", settings, StopAfter(stop))
+    assert not (tmp_path / "parts" / "out").exists()
+    parts = trained(tmp_path / "parts", settings)
+    for which in ("last", "best"):
+        assert weights(parts / which) == weights(whole / which)
+    for table in ("losses.csv", "scores.csv"):
+        assert (parts / table).read_text() == (whole / table).read_text()
+    assert sorted(path.name for path in (parts / "samples").iterdir()) == [
+        "reals.png", "step-000003.png", "step-000006.png", "untrained.png",
+    ]  # fmt: skip
+
+
+def test_a_run_killed_between_checkpoints_goes_on_from_the_last_one(tmp_path: Path) -> None:
+    settings = small(save_every=1e-9)  # a checkpoint after each step
+    whole = trained(tmp_path / "whole", settings)
+
+    class Killed(Exception):
+        pass
+
+    recipe = travelgan.build(shapes(), settings)
+    step = recipe.step
+
+    def dying(number: int, *rest: Any) -> Any:
+        if number == 4:
+            raise Killed
+        return step(number, *rest)
+
+    recipe.step = dying  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        trained(tmp_path / "parts", settings, recipe=recipe)
+    assert weights(trained(tmp_path / "parts", settings) / "last") == weights(whole / "last")
+
+
+def test_a_run_says_how_to_repeat_it_and_shows_itself(tmp_path: Path) -> None:
+    out = trained(tmp_path, small(seed=7))
+    run = json.loads((out / "run.json").read_text())
+    assert run["seed"] == 7
+    assert run["params"] == {"epochs": 2}
+    assert run["data"] == {"photos": "abc"}
+    assert run["versions"]["torch"] == str(torch.__version__)
+    assert len(run["git_revision"]) in (7, 40, 41)
+    with Image.open(out / "samples" / "reals.png") as grid:
+        assert grid.size == (4 * 34 + 2, 2 * 34 + 2)
+    assert (out / "losses.csv").read_text().splitlines()[0] == "step,epoch,critic,adversarial,siamese,travel"
+    assert [line.split(",")[0] for line in (out / "losses.csv").read_text().splitlines()[1:]] == ["2", "4", "6"]
+    assert any((out / "board").iterdir())
+    assert not (tmp_path / "scratch").exists()
+
+
+def test_what_is_recorded_is_there_before_the_first_step(tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        trained(tmp_path, small(), StopAfter(0))
+    names = {str(path.relative_to(tmp_path / "scratch")) for path in (tmp_path / "scratch").rglob("*.*")}
+    assert {"run.json", "samples/reals.png", "samples/untrained.png"} <= names
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_spoils_no_checkpoint(tmp_path: Path) -> None:
+    settings = small(save_every=1e-9, log_every=1)
+    recipe = travelgan.build(shapes(), settings)
+    step = recipe.step
+
+    def exploding(number: int, *rest: Any) -> Mapping[str, Tensor]:
+        losses = step(number, *rest)
+        return losses if number < 2 else {**losses, "critic": torch.tensor(float("nan"))}
+
+    recipe.step = exploding  # type: ignore[method-assign]
+    with pytest.raises(TrainingFailed, match=r"travelgan: the loss 'critic' became nan before step 3; lower the rates"):
+        trained(tmp_path, settings, recipe=recipe)
+    assert json.loads((tmp_path / "scratch/last/checkpoint.json").read_text())["step"] == 2
+
+
+def test_too_few_pictures_for_a_batch_is_said(tmp_path: Path) -> None:
+    settings = small(batch=16)
+    with pytest.raises(TrainingFailed, match=r"learn 'from' has 12 pictures to train on and a batch takes 16"):
+        trained(tmp_path, settings)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_gpu_that_is_absent_is_said() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    with pytest.raises(ParamsError, match="PyTorch sees no GPU here"):
+        Precision.chosen(small(device="cuda"))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"recipe": "cyclegan"}, "is a checkpoint of cyclegan, not of travelgan"),
+        ({"side": 64}, "was trained at 64 px and the params say 32 px"),
+        ({"version": 99}, "is a checkpoint of version 99"),
+    ],
+)
+def test_a_foreign_checkpoint_is_refused(tmp_path: Path, change: dict[str, Any], sentence: str) -> None:
+    settings = small()
+    out = trained(tmp_path, settings)
+    about = json.loads((out / "last/checkpoint.json").read_text())
+    (out / "last/checkpoint.json").write_text(json.dumps({**about, **change}))
+    with pytest.raises(CheckpointError, match=sentence):
+        train.load_painter(out / "last", travelgan.build(shapes(), settings))
+
+
+def test_a_checkpoint_of_other_networks_is_refused(tmp_path: Path) -> None:
+    settings = small()
+    out = trained(tmp_path, settings)
+    with pytest.raises(CheckpointError, match=r"of shape \(4,\) where the params make \(8,\)"):
+        train.load_painter(out / "last", travelgan.build(shapes(filters=8), settings))
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    settings = small()
+    out = trained(tmp_path, settings)
+    data = bytearray((out / "last/weights.safetensors").read_bytes())
+    data[-1] ^= 1
+    (out / "last/weights.safetensors").write_bytes(data)
+    with pytest.raises(CheckpointError, match="is damaged"):
+        train.load_painter(out / "last", travelgan.build(shapes(), settings))
+    with pytest.raises(CheckpointError, match="holds no checkpoint"):
+        train.load_painter(out / "nowhere", travelgan.build(shapes(), settings))
+
+
+def test_the_painter_of_a_checkpoint_paints_as_the_average_did(tmp_path: Path) -> None:
+    settings = small()
+    recipe = travelgan.build(shapes(), settings)
+    out = trained(tmp_path, settings, recipe=recipe)
+    photos = Pictures(5).pictures
+    painter = train.load_painter(out / "last", travelgan.build(shapes(), settings.model_copy(update={"seed": 9})))
+    painted = painter(photos)
+    assert painted.shape == photos.shape
+    # folding makes the spectral norm exact, which in so short a run it was not quite
+    assert torch.allclose(painted, recipe.paint({"from": photos}), atol=0.02)
+    assert not any("parametrizations" in name for name, _ in painter.named_modules())
+
+
+def test_chance_is_a_function_of_seed_and_step() -> None:
+    def drawn(seed: int, step: int) -> tuple[float, float]:
+        seed_chance(seed, step)
+        return float(torch.rand(())), float(np.random.rand())
+
+    assert drawn(1, 2) == drawn(1, 2)
+    assert len({drawn(1, 2), drawn(1, 3), drawn(2, 2), drawn(2, 1)}) == 4
+
+
+def test_the_average_moves_by_its_decay_and_takes_buffers_whole() -> None:
+    network = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1))
+    average = averaged_copy(network)
+    with torch.no_grad():
+        network[0].weight.fill_(1.0)
+        average[0].weight.fill_(0.0)
+        network[1].running_mean.fill_(5.0)
+    update_average(average, network, 0.75)
+    assert float(average[0].weight) == 0.25
+    assert float(average[1].running_mean) == 5.0
+    assert decay_at(0, 32, 1000) < 1e-6  # the first weights are forgotten at once
+    assert decay_at(10**6, 32, 1000) == 0.5 ** (32 / 1000)
+    assert decay_at(10**6, 32, 0) == 0.0
+
+
+@pytest.mark.parametrize("layer", [nn.Conv2d(3, 5, 4, 2, 1), nn.ConvTranspose2d(6, 4, 4, 2, 1), nn.Linear(7, 3)])
+def test_spectral_norm_brings_the_largest_singular_value_to_one(layer: nn.Module) -> None:
+    network = nn.Sequential(layer)
+    normalise_spectrum(network)
+    for _ in range(50):
+        _ = network[0].weight
+    fold_spectrum(network)
+    weight = network[0].weight.detach()
+    matrix = (weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else weight).flatten(1)
+    assert float(torch.linalg.matrix_norm(matrix, 2)) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_network_runs_in_bfloat16_and_answers_in_float32() -> None:
+    seen: list[torch.dtype] = []
+    network = nn.Sequential(nn.Conv2d(3, 4, 3))
+    network.register_forward_hook(lambda _net, _inputs, output: seen.append(output.dtype))
+    precision = Precision.chosen(small(precision="bfloat16", device="cpu"))
+    assert precision.run(network, torch.zeros(1, 3, 8, 8)).dtype == torch.float32
+    assert seen == [torch.bfloat16]
+
+
+def test_a_grid_lays_rows_of_pictures_on_white() -> None:
+    black, white = -torch.ones(2, 3, 4, 4), torch.ones(2, 3, 4, 4)
+    grid = as_grid([black, white])
+    assert grid.shape == (14, 14, 3)
+    assert grid[2:6, 2:6].max() == 0
+    assert grid[8:12].min() == 255
+
+
+def test_distance_grows_with_a_change_of_colour_and_of_texture() -> None:
+    pictures, others = Pictures(1, 64).pictures, Pictures(3, 64).pictures
+    same = distance(pictures, others)
+    assert distance(pictures, pictures) == 0
+    assert distance(pictures, (others + 0.5).clamp(-1, 1)) > 2 * same
+    assert distance(pictures, (others + 0.3 * torch.randn_like(others)).clamp(-1, 1)) > same

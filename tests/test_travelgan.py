@@ -1,0 +1,176 @@
+"""TraVeLGAN: shapes and sizes as the article's, losses by hand, and that every network learns."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pipelines import travelgan
+from tasks.errors import ParamsError
+from tasks.train.adversarial import critic_loss, generator_loss
+from tasks.train.recipe import Recipe
+
+ARTICLE = travelgan.Networks(spectral=(), norm="none")
+
+
+def num_weights(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def tiny(**changes: Any) -> travelgan.TravelGan:
+    shapes: dict[str, Any] = {"side": 32, "filters": 4, "levels": 2, "latent": 8}
+    networks = {key: changes.pop(key) for key in list(changes) if key in travelgan.Networks.model_fields}
+    return travelgan.build(travelgan.Networks(**{**shapes, **networks}), travelgan.Train(**changes))
+
+
+def plain(network: nn.Module, *inputs: Tensor) -> Any:
+    return network(*inputs)
+
+
+def pictures(num: int = 4, side: int = 32) -> dict[str, Tensor]:
+    chance = torch.Generator().manual_seed(0)
+    return {key: torch.rand(num, 3, side, side, generator=chance) * 2 - 1 for key in ("from", "to")}
+
+
+def test_the_articles_networks_have_their_sizes() -> None:
+    with torch.device("meta"):
+        recipe = travelgan.build(ARTICLE, travelgan.Train())
+        pair = torch.empty(2, 3, 256, 256)
+        assert recipe.generator(pair).shape == (2, 3, 256, 256)
+        assert recipe.critic(pair).shape == (2, 1)
+        assert recipe.encoder(pair).shape == (2, 1000)
+    # 64, 128, 256, 256, 256 filters down and the mirror up: 7.22 million
+    assert num_weights(recipe.generator) == 2_756_544 + 4_463_299
+    # five convolutions, 64 to 1024 filters, then 4x4x1024 to one or a thousand
+    assert num_weights(recipe.critic) == 11_146_176 + 16_384 + 1
+    assert num_weights(recipe.encoder) == 11_146_176 + 16_385_000
+
+
+@pytest.mark.parametrize("side", [32, 64, 128])
+def test_networks_fit_smaller_pictures(side: int) -> None:
+    recipe = tiny(side=side)
+    shown = torch.zeros(2, 3, side, side)
+    assert recipe.generator(shown).shape == shown.shape
+    assert recipe.critic(shown).shape == (2, 1)
+    assert recipe.encoder(shown).shape == (2, 8)
+    assert len(recipe.critic.convolutions) == 5
+
+
+def test_it_is_a_recipe() -> None:
+    assert isinstance(tiny(), Recipe)
+    assert travelgan.KIND == "translation"
+
+
+def test_quarters_are_the_quarters_and_come_back() -> None:
+    shown = torch.arange(2 * 3 * 8 * 8.0).reshape(2, 3, 8, 8)
+    quarters = travelgan.quartered(shown)
+    assert torch.equal(quarters[0], shown[0, :, :4, :4])
+    assert torch.equal(quarters[1], shown[0, :, :4, 4:])
+    assert torch.equal(quarters[6], shown[1, :, 4:, :4])
+    assert torch.equal(travelgan.rejoined(quarters), shown)
+
+
+@pytest.mark.parametrize("loss", ["wgan", "hinge", "bce"])
+@pytest.mark.parametrize("four_patches", [True, False])
+def test_a_step_changes_every_weight_of_every_network(loss: str, four_patches: bool) -> None:
+    recipe = tiny(loss=loss, four_patches=four_patches, norm="none")
+    before = {
+        f"{network}.{name}": parameter.detach().clone()
+        for network, module in recipe.networks.items()
+        for name, parameter in module.named_parameters()
+    }
+    losses = recipe.step(0, pictures(), plain)
+    assert set(losses) == {"critic", "adversarial", "siamese", "travel"}
+    for network, module in recipe.networks.items():
+        for name, parameter in module.named_parameters():
+            if name == "linear.bias":  # a shift of all logits, or of all latent vectors, changes no loss here
+                continue
+            assert not torch.equal(parameter, before[f"{network}.{name}"]), f"{network}.{name}"
+            assert parameter.requires_grad
+
+
+def test_the_generators_gradient_is_the_mean_of_the_two() -> None:
+    recipe = tiny(norm="none", spectral=(), loss="bce", travel=3.0, margin=2.0)
+    for network in recipe.networks.values():
+        network.double()
+    shown = {key: value.double() for key, value in pictures().items()}
+    critic_weights = [parameter.detach().clone() for parameter in recipe.critic.parameters()]
+    recipe.critic_optimizer.step = lambda *_: None  # type: ignore[method-assign] # the critic as it is
+    recipe.generator_optimizer.step = lambda *_: None  # type: ignore[method-assign]
+    recipe.step(0, shown, plain)
+    got = [parameter.grad.clone() for parameter in recipe.generator.parameters() if parameter.grad is not None]
+    encoder_got = [parameter.grad.clone() for parameter in recipe.encoder.parameters() if parameter.grad is not None]
+
+    painted = travelgan.rejoined(recipe.generator(travelgan.quartered(shown["from"])))
+    adversarial = generator_loss("bce", recipe.critic(painted))
+    of_photos, of_paintings = recipe.encoder(shown["from"]), recipe.encoder(painted)
+    travel = 3.0 * travelgan.travel_loss(of_photos, of_paintings)
+    siamese = travelgan.margin_loss(of_photos, 2.0)
+    mean = torch.autograd.grad((adversarial + travel) / 2, list(recipe.generator.parameters()), retain_graph=True)
+    of_encoder = torch.autograd.grad(travel + siamese, list(recipe.encoder.parameters()))
+    for one, other in zip([*got, *encoder_got], [*mean, *of_encoder], strict=True):
+        assert torch.allclose(one, other, rtol=1e-6, atol=1e-9)
+    for one, other in zip(recipe.critic.parameters(), critic_weights, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_losses_of_latent_vectors_by_hand() -> None:
+    latents = torch.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]])
+    # distances 5, 1 and the root of 18
+    assert float(travelgan.margin_loss(latents, 5.0)) == pytest.approx((0 + 4 + 5 - 18**0.5) / 3)
+    assert float(travelgan.travel_loss(latents, latents)) == pytest.approx(0, abs=1e-6)
+    assert float(travelgan.travel_loss(latents, latents + 7)) == pytest.approx(0, abs=1e-5)  # a shift is no change
+    # turned about: cosine distance 2; differences are twice the vectors, squares over two dimensions
+    assert float(travelgan.travel_loss(latents, -latents)) == pytest.approx(2 + 4 * (25 + 1 + 18) / 6)
+
+
+def test_adversarial_losses_by_hand() -> None:
+    real, fake = torch.tensor([2.0, 0.0]), torch.tensor([-3.0, 1.0])
+    assert float(critic_loss("wgan", real, fake)) == -2.0
+    assert float(critic_loss("hinge", real, fake)) == 0.5 + 1.0
+    logs = [0.126928, 0.693147, 0.048587, 1.313262]
+    assert float(critic_loss("bce", real, fake)) == pytest.approx(sum(logs) / 4, abs=1e-5)
+    assert float(generator_loss("wgan", fake)) == float(generator_loss("hinge", fake)) == 1.0
+    assert float(generator_loss("bce", fake)) == pytest.approx((3.048587 + 0.313262) / 2, abs=1e-5)
+
+
+def test_first_paintings_are_as_they_were() -> None:
+    """A golden value: whoever changes the networks or their first weights sees it here."""
+    recipe = tiny(seed=3, norm="batch")
+    painted = recipe.paint(pictures())
+    assert painted.shape == (4, 3, 32, 32)
+    assert float(painted.abs().mean()) == pytest.approx(0.0921336, rel=1e-3)
+
+
+def test_no_output_pixel_sees_further_than_the_halo() -> None:
+    generator = travelgan.UNet(4, 3, "batch").eval()
+    shown = torch.zeros(1, 3, 128, 128, requires_grad=True)
+    generator(shown)[0, :, 64, 64].sum().backward()
+    assert shown.grad is not None
+    reached = shown.grad.abs().sum(dim=(0, 1)).nonzero()
+    assert int((reached - 64).abs().max()) <= generator.halo
+
+
+def test_a_sibling_differs_in_its_first_weights_alone() -> None:
+    shown = pictures()
+    one = tiny(seed=1)
+    assert torch.equal(one.sibling(1).paint(shown), one.paint(shown))
+    assert not torch.equal(one.sibling(2).paint(shown), one.paint(shown))
+
+
+@pytest.mark.parametrize(
+    ("block", "sentence"),
+    [
+        (
+            {"side": 64, "levels": 6},
+            r"recipes.travelgan.networks: the generator is given 32 px, which cannot be halved 6",
+        ),
+        ({"filter": 3}, r"recipes.travelgan.networks.filter is no setting; known there: side, filters"),
+        ({"norm": "instance"}, r"recipes.travelgan.networks.norm is 'instance'; input should be 'batch' or 'none'"),
+        ({"side": 50}, r"recipes.travelgan.networks.side is 50; input should be a multiple of 16"),
+    ],
+)
+def test_impossible_networks_are_said(block: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ParamsError, match=sentence):
+        travelgan.Networks.read(block, "recipes.travelgan.networks")
