@@ -1,0 +1,121 @@
+"""What the page tells of a recipe: how training went, how it measures, and what it painted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.files import read_json
+from tasks.report.album import Album, Shown, spread
+from tasks.report.curves import Curve, read_curves
+from tasks.report.metrics import Measure, table
+from tasks.report.sets import folders
+from tasks.report.settings import Report
+
+MODELS, METRICS, PRINTS = "4-models", "5-metrics", "6-prints"
+
+
+@dataclass(frozen=True)
+class Print:
+    """A painted photograph, beside the photo where that is still here."""
+
+    title: str
+    before: Shown | None
+    after: Shown
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line on how a run can be repeated."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One recipe, from training to prints; what a stage has not made is empty."""
+
+    name: str
+    facts: tuple[Fact, ...]
+    measures: tuple[Measure, ...]
+    curves: tuple[Curve, ...]
+    grids: tuple[Shown, ...]
+    held_out: Shown | None
+    prints: tuple[Print, ...]
+
+
+def recipe_names(data: Path) -> list[str]:
+    """The recipes that any stage knows."""
+    return sorted({path.name for place in (MODELS, METRICS, PRINTS) for path in folders(data / place)})
+
+
+def gather_recipe(
+    data: Path, name: str, originals: Mapping[str, Path], album: Album, settings: Report
+) -> Recipe:  # fmt: skip
+    """All that is known of recipe `name`; `originals` leads from picture id to photo."""
+    model, metrics = data / MODELS / name, data / METRICS / name
+    measured = read_json(metrics / "metrics.json") if (metrics / "metrics.json").exists() else {}
+    pictures = metrics / "pictures.png"
+    return Recipe(
+        name=name,
+        facts=tuple(_facts(model)),
+        measures=table(measured),
+        curves=read_curves(model / "losses.csv") + read_curves(model / "scores.csv"),
+        grids=_grids(model / "samples", album, settings),
+        held_out=album.copy(pictures, "held-out pictures, painted") if pictures.exists() else None,
+        prints=_prints(data / PRINTS / name, originals, album, settings),
+    )
+
+
+def _facts(model: Path) -> list[Fact]:
+    facts: list[Fact] = []
+    for which in ("best", "last"):
+        path = model / which / "checkpoint.json"
+        if path.exists():
+            facts.append(Fact(f"{which} checkpoint", f"step {read_json(path).get('step', 0):,}"))
+    if (model / "run.json").exists():
+        run: dict[str, Any] = read_json(model / "run.json")
+        for key in ("seed", "git_revision", "versions", "machine"):
+            if key in run:
+                facts.append(Fact(key.replace("_", " "), _told(run[key])))
+    return facts
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {told}" for key, told in value.items())  # pyright: ignore[reportUnknownVariableType]
+    return str(value)
+
+
+def _grids(samples: Path, album: Album, settings: Report) -> tuple[Shown, ...]:
+    """Reals, then the untrained, then grids spread over the steps."""
+    named = [samples / f"{name}.png" for name in ("reals", "untrained")]
+    steps = sorted(samples.glob("step-*.png"))
+    chosen = [path for path in named if path.exists()] + spread(steps, settings.grids)
+    return tuple(album.copy(path, _moment(path.stem)) for path in chosen)
+
+
+def _moment(stem: str) -> str:
+    step = stem.removeprefix("step-")
+    return f"step {int(step):,}" if step.isdecimal() else stem
+
+
+def _prints(folder: Path, originals: Mapping[str, Path], album: Album, settings: Report) -> tuple[Print, ...]:
+    paths = spread(sorted(folder.glob("*.png")), settings.prints) if settings.prints else []
+    found: list[Print] = []
+    for path in album.track(paths, "prints"):
+        after = album.whole(path, "painted", settings.print_side)
+        if after is None:
+            continue
+        told: dict[str, Any] = read_json(path.with_suffix(".json")) if path.with_suffix(".json").exists() else {}
+        photo: dict[str, Any] = told.get("photo") or {}
+        original = originals.get(str(photo.get("id", "")))
+        before = album.whole(original, "photo", settings.print_side) if original else None
+        found.append(Print(_title(photo, path.stem), before, after))
+    return tuple(found)
+
+
+def _title(photo: Mapping[str, Any], otherwise: str) -> str:
+    known: Sequence[str] = [str(photo.get(key) or "") for key in ("title", "author", "licence")]
+    return " · ".join(word for word in known if word and word != "unknown") or otherwise
