@@ -59,7 +59,7 @@ def test_a_good_painter_beats_all_that_it_is_measured_beside(tmp_path: Path) -> 
     assert written == pytest.approx(metrics, abs=1e-6)
     assert all(isinstance(value, float) for value in written.values())
     with Image.open(tmp_path / "m" / "pictures.png") as sheet:
-        assert sheet.size == (3 * 132 - 4, 8 * 132 - 4)  # 64 px twice enlarged, 4 between
+        assert sheet.size == (8 * 132 - 4, 3 * 132 - 4)  # 64 px twice enlarged, 4 between
 
 
 def test_without_answers_only_sets_are_compared(tmp_path: Path) -> None:

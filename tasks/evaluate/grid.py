@@ -14,21 +14,21 @@ GAP = 4  # pixels between two pictures
 SMALLEST = 96  # pixels; smaller pictures are enlarged by a whole number, to be seen on a screen
 
 
-def write_grid(path: Path, columns: Sequence[Tensor]) -> None:
-    """One column for each of `columns`, uint8 [N, side, side, 3] of one N and side; picture i of all in row i."""
-    sheet = grid([column.numpy() for column in columns])
+def write_grid(path: Path, rows: Sequence[Tensor]) -> None:
+    """One row for each of `rows`, uint8 [N, side, side, 3] of one N and side; picture i of all stands in column i."""
+    sheet = grid([row.numpy() for row in rows])
     with no_half_file(path) as temporary:
         Image.fromarray(sheet).save(temporary, format="PNG")
 
 
-def grid(columns: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+def grid(rows: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """The sheet that `write_grid` writes, uint8 [height, width, 3], white between the pictures."""
-    num, side = columns[0].shape[:2]
+    num, side = rows[0].shape[:2]
     times = max(1, -(-SMALLEST // side))
     step = side * times + GAP
-    sheet = np.full((num * step - GAP, len(columns) * step - GAP, 3), 255, np.uint8)
-    for x, column in enumerate(columns):
-        for y, picture in enumerate(column):
+    sheet = np.full((len(rows) * step - GAP, num * step - GAP, 3), 255, np.uint8)
+    for y, row in enumerate(rows):
+        for x, picture in enumerate(row):
             enlarged = picture.repeat(times, axis=0).repeat(times, axis=1)
             sheet[y * step : y * step + side * times, x * step : x * step + side * times] = enlarged
     return sheet

@@ -14,4 +14,4 @@ class Evaluate(Settings):
     )  # held-out pictures of each set, at most; more cost time, and say little more
     batch: int = Field(default=16, ge=1)  # pictures painted at once; it bounds the memory
     floors: int = Field(default=4, ge=1)  # random halvings of the real prints, averaged, give the floor
-    shown: int = Field(default=8, ge=1)  # rows of the picture grid
+    shown: int = Field(default=8, ge=1)  # columns of the picture grid

@@ -10,7 +10,7 @@ Better = Literal["lower", "higher"]
 BESIDE = {
     "_last": "last state",
     "_untrained": "untrained",
-    "_untouched": "photo as it is",
+    "_untouched": "photo itself",
     "_recoloured": "photo recoloured",
     "_floor": "real against real",
 }

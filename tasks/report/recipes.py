@@ -63,9 +63,14 @@ def gather_recipe(
         measures=table(measured),
         curves=read_curves(model / "losses.csv") + read_curves(model / "scores.csv"),
         grids=_grids(model / "samples", album, settings),
-        held_out=album.copy(pictures, "held-out pictures, painted") if pictures.exists() else None,
+        held_out=album.copy(pictures, _rows_of_held_out(measured)) if pictures.exists() else None,
         prints=_prints(data / PRINTS / name, originals, album, settings),
     )
+
+
+def _rows_of_held_out(measured: Mapping[str, float]) -> str:
+    known = any(name.startswith("answer") for name in measured)
+    return "From above: the photo, the painting" + (", the right answer" if known else "")
 
 
 def _facts(model: Path) -> list[Fact]:
