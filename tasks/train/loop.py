@@ -44,7 +44,7 @@ def run(
     run.json, losses.csv, scores.csv, samples/ and board/. Raises TrainingFailed for too few pictures or a loss that
     is no number, CheckpointError for a checkpoint that does not fit, NoRoom, and Stopped, with all work saved.
     """
-    precision = Precision.chosen(settings)
+    precision = Precision.of(settings)
     feeds = {key: feeds[key] for key in recipe.reads}
     _require_pictures(feeds, settings)
     training = _Training(recipe, feeds, settings, scratch, precision, progress)

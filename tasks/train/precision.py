@@ -23,7 +23,7 @@ class Precision:
     layout: torch.memory_format
 
     @classmethod
-    def chosen(cls, settings: Train) -> "Precision":
+    def of(cls, settings: Train) -> "Precision":
         """What `settings` name; raises ParamsError for a GPU that is not there."""
         if settings.device == "cuda" and not torch.cuda.is_available():
             raise ParamsError("train.device is 'cuda' and PyTorch sees no GPU here; set it to auto or cpu")

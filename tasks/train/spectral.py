@@ -1,68 +1,81 @@
 """Spectral normalisation in float32: a weight divided by its largest singular value (Miyato et al. 2018)."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
+from torch.func import functional_call
+from torch.nn.functional import normalize
 
+Make = Callable[[nn.Module], nn.Module]
 LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
-SETTLED = 50  # rounds of power iteration after which a folded weight is exact enough to print with
+FIRST, SETTLED = 15, 50  # rounds of power iteration: before the first step; before a weight is folded to print with
 
 
-class SpectralNorm(nn.Module):
-    """W -> W / sigma(W), W seen as a matrix [outputs, the rest]; one round of power iteration a use in training."""
+class SpectralNormed(nn.Module):
+    """`layer` with W / sigma(W) in place of W, W seen as a matrix [outputs, the rest].
+
+    One round of power iteration a use in training; in eval mode the singular vectors stand still.
+    """
 
     u: Tensor
     v: Tensor
 
-    def __init__(self, weight: Tensor, outputs: int) -> None:
+    def __init__(self, layer: nn.Module) -> None:
         super().__init__()
-        self.outputs = outputs  # the dimension of W that counts outputs: 0, or 1 for transposed convolutions
-        matrix = self._matrix(weight.detach().float())
-        self.register_buffer("u", nn.functional.normalize(matrix.new_empty(matrix.shape[0]).normal_(), dim=0))
-        self.register_buffer("v", nn.functional.normalize(matrix.new_empty(matrix.shape[1]).normal_(), dim=0))
-        self._iterate(matrix, 15)
+        self.layer = layer
+        rows, columns = self._matrix().shape
+        self.register_buffer("u", normalize(torch.randn(rows), dim=0))
+        self.register_buffer("v", normalize(torch.randn(columns), dim=0))
+        self.iterate(FIRST)
 
-    def forward(self, weight: Tensor) -> Tensor:
-        """The normalised weight, in float32 whatever the precision of the network."""
+    def forward(self, x: Tensor) -> Tensor:
+        """What the layer makes of `x`, its weight normalised."""
+        if self.training:
+            self.iterate(1)
+        return functional_call(self.layer, {"weight": self.weight()}, (x,))
+
+    def weight(self) -> Tensor:
+        """W / sigma(W), in float32 whatever the precision of the network."""
+        weight = self.layer.get_parameter("weight")
         with torch.autocast(weight.device.type, enabled=False):
-            matrix = self._matrix(weight)
-            if self.training:
-                self._iterate(matrix.detach(), 1)
-            # copies: the next use changes the buffers, and a gradient may still need these
-            sigma = torch.dot(self.u.clone(), matrix.mv(self.v.clone()))
+            # copies: the next use changes the vectors, and a gradient may still need these
+            sigma = torch.dot(self.u.clone(), self._matrix().mv(self.v.clone()))
             return weight / sigma
 
     @torch.no_grad()
-    def settle(self, weight: Tensor) -> None:
-        """Run the power iteration until sigma is exact."""
-        self._iterate(self._matrix(weight), SETTLED)
+    def iterate(self, rounds: int) -> None:
+        """Bring u and v nearer to the first singular vectors."""
+        matrix = self._matrix()
+        with torch.autocast(matrix.device.type, enabled=False):
+            for _ in range(rounds):
+                self.v.copy_(normalize(matrix.t().mv(self.u), dim=0))
+                self.u.copy_(normalize(matrix.mv(self.v), dim=0))
 
-    def _matrix(self, weight: Tensor) -> Tensor:
-        return weight.transpose(0, self.outputs).flatten(1)
-
-    @torch.no_grad()
-    def _iterate(self, matrix: Tensor, rounds: int) -> None:
-        for _ in range(rounds):
-            self.v.copy_(nn.functional.normalize(matrix.t().mv(self.u), dim=0))
-            self.u.copy_(nn.functional.normalize(matrix.mv(self.v), dim=0))
+    def _matrix(self) -> Tensor:
+        weight = self.layer.get_parameter("weight")
+        return (weight.transpose(0, 1) if isinstance(self.layer, nn.ConvTranspose2d) else weight).flatten(1)
 
 
 def normalise_spectrum(network: nn.Module) -> nn.Module:
-    """Put spectral normalisation on every convolution and linear layer of `network`, and return it."""
-    for layer in [layer for layer in network.modules() if isinstance(layer, LAYERS)]:
-        outputs = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
-        parametrize.register_parametrization(layer, "weight", SpectralNorm(layer.weight, outputs))
-    return network
+    """Put spectral normalisation on every convolution and linear layer within `network`, and return it."""
+    return _replaced(network, LAYERS, SpectralNormed)
 
 
-@torch.no_grad()
 def fold_spectrum(network: nn.Module) -> nn.Module:
     """Write the normalised weights in place of the raw ones: the same function, plain layers; returns `network`."""
-    for layer in network.modules():
-        if parametrize.is_parametrized(layer, "weight"):
-            original = layer.get_parameter("parametrizations.weight.original")
-            norm = layer.get_submodule("parametrizations.weight.0")
-            assert isinstance(norm, SpectralNorm)
-            norm.settle(original)
-            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+
+    @torch.no_grad()
+    def folded(normed: nn.Module) -> nn.Module:
+        assert isinstance(normed, SpectralNormed)
+        normed.iterate(SETTLED)
+        normed.layer.get_parameter("weight").copy_(normed.weight())
+        return normed.layer
+
+    return _replaced(network, (SpectralNormed,), folded)
+
+
+def _replaced(network: nn.Module, kinds: tuple[type[nn.Module], ...], make: Make) -> nn.Module:
+    for name, child in list(network.named_children()):
+        network.set_submodule(name, make(child) if isinstance(child, kinds) else _replaced(child, kinds, make))
     return network
