@@ -1,5 +1,6 @@
 """Files that are whole or not there: atomic writes, hashes, JSON lines, room on the disk."""
 
+import ctypes
 import errno
 import hashlib
 import json
@@ -65,7 +66,7 @@ def no_half_folder(final: Path) -> Generator[Path]:
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.with_name(f".{final.name}.{os.getpid()}.part")
-    shutil.rmtree(temporary, ignore_errors=True)
+    _sweep(final)
     temporary.mkdir()
     try:
         yield temporary
@@ -73,10 +74,7 @@ def no_half_folder(final: Path) -> Generator[Path]:
             _sync(path)
         _sync(temporary)
         if final.exists():
-            old = final.with_name(f".{final.name}.{os.getpid()}.old")
-            final.rename(old)
-            temporary.rename(final)
-            shutil.rmtree(old)
+            _exchange(temporary, final)
         else:
             temporary.rename(final)
         _sync(final.parent)
@@ -152,6 +150,23 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _sweep(final: Path) -> None:
+    """Remove what killed processes, and this one, left unfinished beside `final`."""
+    for left in final.parent.glob(f".{final.name}.*.part"):
+        pid = left.name.split(".")[-2]
+        if pid == str(os.getpid()) or not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Swap two folders in one step, so that at no moment either name is missing; see renameat2(2)."""
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), str(other))
 
 
 def _no_room(error: OSError, final: Path) -> BaseException:
