@@ -1,0 +1,91 @@
+"""How a picture is cut: tiles with a halo, on the network's stride, clamped into the picture and equal in size."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from tasks.infer.probe import Reach
+
+SMALLEST = 64  # px: reflections and bottlenecks inside networks need at least so much picture
+
+
+@dataclass(frozen=True)
+class Span:
+    """One tile along one axis, in pixels: the network sees [start, stop), of which [core_start, core_stop) is kept."""
+
+    start: int
+    stop: int
+    core_start: int
+    core_stop: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cut of a picture of height x width px, reflected up to padded_height x padded_width before it is painted.
+
+    `rows` and `columns` are the tiles along the two axes; every pair of them is one tile, all of one size. The cores
+    tile the padded picture without gap or overlap.
+    """
+
+    height: int
+    width: int
+    padded_height: int
+    padded_width: int
+    stride: int
+    halo: int
+    rows: tuple[Span, ...]
+    columns: tuple[Span, ...]
+
+    @property
+    def tile_height(self) -> int:
+        return self.rows[0].stop - self.rows[0].start
+
+    @property
+    def tile_width(self) -> int:
+        return self.columns[0].stop - self.columns[0].start
+
+    @property
+    def num_tiles(self) -> int:
+        return len(self.rows) * len(self.columns)
+
+    @property
+    def compute(self) -> float:
+        """Pixels pushed through the network for each pixel of the picture; 1 is the least."""
+        return self.num_tiles * self.tile_height * self.tile_width / (self.height * self.width)
+
+
+def plan_tiles(height: int, width: int, *, reach: Reach, tile: int) -> Plan:
+    """Cut height x width px into tiles of at most `tile` px a side (more where the halo leaves no room for a core).
+
+    The halo is the probed one rounded up to the stride: with it, painting by tiles equals painting whole.
+    """
+    assert min(height, width) > 0
+    assert reach.halo is not None
+    halo = _up(reach.halo, reach.stride)
+    padded_height, padded_width = (padded(side, reach.stride) for side in (height, width))
+    rows, columns = (cut(side, reach.stride, halo, tile) for side in (padded_height, padded_width))
+    return Plan(height, width, padded_height, padded_width, reach.stride, halo, rows, columns)
+
+
+def padded(side: int, stride: int) -> int:
+    """The side the network is given: a multiple of its stride, and not too small for what is inside it."""
+    return _up(max(side, SMALLEST, 2 * stride), stride)
+
+
+def cut(side: int, stride: int, halo: int, tile: int) -> tuple[Span, ...]:
+    """Cut one axis; side and halo are multiples of the stride. As few tiles as `tile` allows, then equally small."""
+    size = max(tile // stride * stride, 2 * halo + stride)
+    if size >= side:
+        return (Span(0, side, 0, side),)
+    count = -(-(side - 2 * halo) // (size - 2 * halo))
+    size = _up(-(-(side + 2 * halo * (count - 1)) // count), stride)
+    free = (side - size) // stride
+    starts = [index * free // (count - 1) * stride for index in range(count)]
+    # Between two neighbours the cut lies in the middle of what both see well.
+    cuts = [0, *((left + size + right) // 2 for left, right in pairwise(starts)), side]
+    return tuple(
+        Span(start, start + size, begin, end) for start, begin, end in zip(starts, cuts, cuts[1:], strict=False)
+    )
+
+
+def _up(value: int, step: int) -> int:
+    return -(-value // step) * step

@@ -1,0 +1,108 @@
+"""The infer stage: photographs of any size become prints with a report each; bad ones are named."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from tasks import infer
+from tasks.errors import BarenError, Stopped
+from tasks.infer import Infer
+from tasks.infer.sinks import SRGB
+from tasks.progress import Progress
+from tasks.rows import Origin
+
+
+class Negative(nn.Module):
+    """Paints every pixel as its opposite, so that the right print is known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, padding=1, bias=False)
+        nn.init.zeros_(self.conv.weight)
+        with torch.no_grad():
+            for channel in range(3):
+                self.conv.weight[channel, channel, 1, 1] = -1
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x)
+
+
+def origin(title: str = "A hill") -> Origin:
+    return Origin(source="folder", page="page", url="url", title=title, author="Nobody", licence="CC0")
+
+
+def saved(path: Path, height: int, width: int) -> np.ndarray:
+    pixels = np.random.default_rng(height * width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return pixels
+
+
+def painted(folder: Path, photos: list[tuple[str, Path, Origin]], progress: Progress | None = None) -> Path:
+    infer.run(
+        network=Negative(), photos=photos, out=folder / "prints", settings=Infer(tile=64, dpi=150.0),
+        progress=progress or Progress(io.StringIO()), checkpoint="abc", learned_from=[origin("A wave")],
+    )  # fmt: skip
+    return folder / "prints"
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 300), (201, 1), (65, 130), (131, 257)])
+def test_photographs_of_any_size_are_painted_whole(tmp_path: Path, height: int, width: int) -> None:
+    pixels = saved(tmp_path / "a.png", height, width)
+    prints = painted(tmp_path, [("folder:a/1", tmp_path / "a.png", origin())])
+    with Image.open(prints / "folder-a-1.png") as image:
+        assert np.array_equal(np.asarray(image), 255 - pixels)
+        assert image.info["dpi"] == pytest.approx((150, 150), abs=0.013)
+        assert image.info["icc_profile"] == SRGB
+
+
+def test_each_print_says_what_made_it(tmp_path: Path) -> None:
+    saved(tmp_path / "a.png", 100, 150)
+    prints = painted(tmp_path, [("folder:a", tmp_path / "a.png", origin())])
+    report = json.loads((prints / "folder-a.json").read_text())
+    assert report["checkpoint"] == "abc"
+    assert report["statistics"] == "frozen"
+    assert report["plan"]["halo"] == 1
+    assert report["photo"]["author"] == "Nobody"
+    with (prints / "CREDITS.csv").open(newline="") as file:
+        assert [row["title"] for row in csv.DictReader(file)] == ["A wave"]
+
+
+def test_a_broken_photograph_is_named_and_the_others_are_painted(tmp_path: Path) -> None:
+    saved(tmp_path / "a.png", 70, 70)
+    (tmp_path / "b.jpg").write_bytes(b"no picture at all")
+    prints = painted(tmp_path, [("b", tmp_path / "b.jpg", origin()), ("a", tmp_path / "a.png", origin())])
+    assert sorted(path.name for path in prints.iterdir()) == ["CREDITS.csv", "a.json", "a.png", "refused.json"]
+    assert json.loads((prints / "refused.json").read_text())[0]["id"] == "b"
+
+
+def test_nothing_to_paint_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "b.jpg").write_bytes(b"no picture at all")
+    with pytest.raises(BarenError, match="could be painted"):
+        painted(tmp_path, [("b", tmp_path / "b.jpg", origin())])
+    with pytest.raises(BarenError, match="no photograph"):
+        painted(tmp_path, [])
+    assert [path.name for path in tmp_path.iterdir()] == ["b.jpg"]
+
+
+def test_stopped_in_the_middle_leaves_the_old_prints(tmp_path: Path) -> None:
+    saved(tmp_path / "a.png", 300, 300)
+    painted(tmp_path, [("old", tmp_path / "a.png", origin())])
+    progress = Progress(io.StringIO())
+    progress.stop_requested = 15
+    with pytest.raises(Stopped):
+        painted(tmp_path, [("new", tmp_path / "a.png", origin())], progress)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "prints"]
+    assert (tmp_path / "prints" / "old.png").exists()
+
+
+def test_ids_that_look_alike_keep_their_own_prints(tmp_path: Path) -> None:
+    saved(tmp_path / "a.png", 70, 70)
+    prints = painted(tmp_path, [(key, tmp_path / "a.png", origin()) for key in ("a:1", "a/1")])
+    assert {path.name for path in prints.glob("*.png")} == {"a-1.png", "a-1-2.png"}

@@ -1,0 +1,45 @@
+"""The plan covers every pixel once, keeps the halo, and starts on the stride."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.infer.probe import Reach
+from tasks.infer.tiles import cut, padded, plan_tiles
+
+
+@given(
+    side=st.integers(1, 5000),
+    stride=st.sampled_from([1, 2, 3, 4, 8, 32]),
+    radius=st.integers(0, 200),
+    tile=st.integers(1, 2048),
+)
+def test_every_pixel_is_painted_once_far_enough_from_a_false_border(
+    side: int, stride: int, radius: int, tile: int
+) -> None:
+    side, halo = padded(side, stride), -(-radius // stride) * stride
+    spans = cut(side, stride, halo, tile)
+    assert [0, *(span.core_stop for span in spans)] == [*(span.core_start for span in spans), side]
+    assert len({span.stop - span.start for span in spans}) == 1
+    for span in spans:
+        assert span.start % stride == 0
+        assert 0 <= span.start <= span.core_start < span.core_stop <= span.stop <= side
+        assert span.start == 0 or span.core_start - span.start >= radius
+        assert span.stop == side or span.stop - span.core_stop >= radius
+
+
+@given(side=st.integers(2000, 30000), tile=st.integers(300, 4096))
+def test_tiles_are_no_larger_than_asked(side: int, tile: int) -> None:
+    spans = cut(padded(side, 4), 4, 60, tile)
+    assert spans[0].stop - spans[0].start <= tile
+
+
+def test_the_large_print_costs_little_more_than_its_pixels() -> None:
+    resnet_6 = Reach(stride=4, halo=60)
+    assert plan_tiles(12992, 22205, reach=resnet_6, tile=1024).compute <= 1.30
+    assert plan_tiles(12992, 22205, reach=resnet_6, tile=2048).compute <= 1.14
+
+
+def test_the_smallest_picture_is_one_tile() -> None:
+    plan = plan_tiles(1, 1, reach=Reach(32, 93), tile=256)
+    assert plan.num_tiles == 1
+    assert (plan.padded_height, plan.padded_width) == (64, 64)
