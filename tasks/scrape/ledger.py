@@ -1,0 +1,195 @@
+"""The raw ledger: what a picture set has, and the batch that is being collected.
+
+data/1-raw/SET only grows, and only when a batch closes: until then pictures and rows lie in a journal under .scratch,
+where a run that was killed goes on. Closing again after a kill in the middle of closing gives the same bytes.
+"""
+
+import dataclasses
+import errno
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import PictureRefused
+from tasks.files import (
+    canonical_json,
+    no_half_file,
+    read_json,
+    read_json_lines,
+    sha256_file,
+    write_bytes,
+    write_json,
+    write_json_lines,
+)
+from tasks.rows import Origin, Scraped, as_json, read_scraped
+from tasks.scrape.look import look
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A run's harvest: opened once, with its number and UTC time."""
+
+    batch: int
+    opened: str  # ISO 8601, UTC
+
+
+class Ledger:
+    """The rows of one picture set, as the present query sees them."""
+
+    def __init__(self, out: Path, journal: Path, query: str, now: datetime) -> None:
+        """Open `out`; go on in the batch that `journal` holds, or open the next one at `now`."""
+        self.out, self.query, self._journal, self._lines = out, query, journal, journal / "rows.jsonl"
+        self.cursor: Mapping[str, Any] | None = None
+        self._present: dict[str, Scraped] = {}  # the latest row of each id, for the present query
+        self._elsewhere: dict[str, Scraped] = {}  # for any other query
+        self._new: list[Scraped] = []
+        closed = _closed(out)
+        last = closed[-1].batch if closed else 0
+        self.batch = self._open(closed, last, now)
+        for row in read_scraped(out / "items.jsonl") if (out / "items.jsonl").exists() else ():
+            if row.batch <= last:
+                self._remember(row)
+        self._go_on()
+
+    def kept(self) -> int:
+        """How many pictures the present query has."""
+        return sum(row.outcome == "kept" for row in self._present.values())
+
+    def counts(self) -> Counter[str]:
+        """How the present query's candidates ended: kept, failed, or the reason of the refusal."""
+        return Counter(row.reason if row.outcome == "refused" else row.outcome for row in self._present.values())
+
+    def settled(self, id: str) -> bool:
+        """Whether nothing more is to be done about `id`: a failed picture is tried again by the next batch."""
+        row = self._present.get(id)
+        return row is not None and (row.outcome != "failed" or row.batch == self.batch.batch)
+
+    def has(self, id: str) -> bool:
+        """Whether the picture is kept for the present query."""
+        row = self._present.get(id)
+        return row is not None and row.outcome == "kept"
+
+    def adopt(self, id: str) -> bool:
+        """Take over what another query of this set already settled about `id`; False where none did."""
+        row = self._elsewhere.get(id)
+        if row is None or row.outcome == "failed":
+            return False
+        self._write(dataclasses.replace(row, batch=self.batch.batch, query=self.query))
+        return True
+
+    def place(self) -> Path:
+        """A path in the journal where the next picture's bytes may be written."""
+        return self._journal / "incoming"
+
+    def keep(self, id: str, origin: Origin, group: str, path: Path, max_pixels: int) -> None:
+        """Take the picture in `path` over, byte for byte; raises PictureRefused where it is no picture to keep."""
+        seen = look(path, max_pixels)
+        sha256, num_bytes = sha256_file(path), path.stat().st_size
+        file = f"pictures/{sha256[:2]}/{sha256}.{seen.suffix}"
+        if (self.out / file).exists():
+            path.unlink()
+        else:
+            (self._journal / file).parent.mkdir(parents=True, exist_ok=True)
+            path.replace(self._journal / file)
+        self._write(
+            Scraped(
+                id=id, batch=self.batch.batch, query=self.query, outcome="kept", reason="", origin=origin, group=group,
+                file=file, sha256=sha256, bytes=num_bytes, width=seen.width, height=seen.height, format=seen.format,
+            )
+        )  # fmt: skip
+
+    def refuse(self, id: str, origin: Origin, group: str, refused: PictureRefused) -> None:
+        """Remember that the picture is never to be asked for again."""
+        self._write(Scraped(id, self.batch.batch, self.query, "refused", refused.reason, origin, group))
+
+    def fail(self, id: str, origin: Origin, group: str, reason: str) -> None:
+        """Remember that the picture did not come this time; the next batch asks again."""
+        if id not in self._present:
+            self._write(Scraped(id, self.batch.batch, self.query, "failed", reason, origin, group))
+
+    def mark(self, cursor: Mapping[str, Any]) -> None:
+        """Everything the source yielded so far is settled; a run that is killed begins again here."""
+        self.cursor = cursor
+        write_json(self._journal / "mark.json", {"cursor": dict(cursor), "query": self.query})
+
+    def close(self, told: Mapping[str, Any]) -> None:
+        """Move the journal into `out`: pictures, then rows in id order, then `told` as query.json, then the batch.
+
+        A batch that found nothing new leaves no trace, so nothing downstream goes stale.
+        """
+        if self._new:
+            self._move_pictures()
+            items = self.out / "items.jsonl"
+            old = (row for row in read_scraped(items) if row.batch < self.batch.batch) if items.exists() else ()
+            new = sorted(self._new, key=lambda row: row.id)
+            write_json_lines(items, (as_json(row) for row in (*old, *new)))
+        _write_if_other(self.out / "query.json", told)
+        if self._new:
+            batches = [*_closed(self.out), self.batch]
+            write_json_lines(self.out / "batches.jsonl", (dataclasses.asdict(batch) for batch in batches))
+        shutil.rmtree(self._journal)
+
+    def _open(self, closed: list[Batch], last: int, now: datetime) -> Batch:
+        head = self._journal / "batch.json"
+        if head.exists():
+            batch = Batch(**read_json(head))
+            if batch not in closed:
+                return dataclasses.replace(batch, batch=last + 1)  # `out` may have been exchanged meanwhile
+            shutil.rmtree(self._journal)  # killed between closing and clearing up
+        batch = Batch(last + 1, now.isoformat(timespec="seconds"))
+        write_json(head, dataclasses.asdict(batch))
+        return batch
+
+    def _go_on(self) -> None:
+        mark = self._journal / "mark.json"
+        if mark.exists() and (marked := read_json(mark))["query"] == self.query:
+            self.cursor = marked["cursor"]
+        if not self._lines.exists():
+            return
+        whole, newline, _torn = self._lines.read_bytes().rpartition(b"\n")  # a line torn by a kill is no line
+        write_bytes(self._lines, whole + newline)
+        for row in read_scraped(self._lines):
+            row = dataclasses.replace(row, batch=self.batch.batch)
+            if row.file is None or (self._journal / row.file).exists() or (self.out / row.file).exists():
+                self._remember(row)
+                self._new.append(row)
+
+    def _write(self, row: Scraped) -> None:
+        with self._lines.open("a", encoding="utf-8") as file:
+            file.write(canonical_json(as_json(row)) + "\n")
+        self._remember(row)
+        self._new.append(row)
+
+    def _remember(self, row: Scraped) -> None:
+        (self._present if row.query == self.query else self._elsewhere)[row.id] = row
+
+    def _move_pictures(self) -> None:
+        folder = self._journal / "pictures"
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            _move(path, self.out / path.relative_to(self._journal))
+
+
+def _closed(out: Path) -> list[Batch]:
+    path = out / "batches.jsonl"
+    return [Batch(**row) for row in read_json_lines(path)] if path.exists() else []
+
+
+def _move(path: Path, final: Path) -> None:
+    final.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.replace(final)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with no_half_file(final) as temporary:  # .scratch lies on another disk
+            shutil.copyfile(path, temporary)
+        path.unlink()
+
+
+def _write_if_other(path: Path, value: Mapping[str, Any]) -> None:
+    if not path.exists() or read_json(path) != value:
+        write_json(path, value)

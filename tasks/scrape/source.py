@@ -1,0 +1,91 @@
+"""What a source is: a lazy generator of items and marks that is handed a web, and declares how it behaves.
+
+A source knows its site and nothing else. Fetching, pacing, retries, resume, the ledger and the files are the
+framework's; so a new source is one short file, and the same code runs against the site and against the museum.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from tasks.settings import Settings
+
+Q = TypeVar("Q", bound=Settings)
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One rendition of a picture that can be fetched; width and height in pixels, 0 where the site does not say."""
+
+    url: str
+    width: int = 0
+    height: int = 0
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture as its source tells of it.
+
+    `key` is stable for ever and unique within the source: another picture, or the same with other bytes, has another
+    key. `shots` stand best first. `group` names the original that variants share ("" where there is none). `bytes_of`
+    gives the picture where no web is needed; it may raise PictureRefused.
+    """
+
+    key: str
+    page: str
+    shots: tuple[Shot, ...]
+    title: str = ""
+    author: str = ""
+    date: str = ""
+    licence: str = "unknown"
+    licence_url: str = ""
+    tags: tuple[str, ...] = ()
+    group: str = ""
+    bytes_of: Callable[[], bytes] | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Everything before this has been yielded; `cursor` (what JSON can hold) is where to begin again."""
+
+    cursor: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How a site wants to be asked. No host but `hosts` (and their subdomains) is ever contacted."""
+
+    hosts: tuple[str, ...] = ()
+    pause: float = 1.0  # seconds between two requests to one host
+    per_hour: int | None = None  # requests to one host in any hour
+    robots: bool = True  # robots.txt is asked for and obeyed
+
+
+class Web(Protocol):
+    """The polite client as a source sees it. Errors are those of tasks.errors; what can be retried has been."""
+
+    def text(self, url: str, **params: str | int) -> str:
+        """The body of a page."""
+        ...
+
+    def json(self, url: str, **params: str | int) -> Any:
+        """The value of a JSON answer."""
+        ...
+
+
+class Source(ABC, Generic[Q]):
+    """A place pictures come from."""
+
+    name: ClassVar[str]
+    Query: ClassVar[type[Settings]]  # the schema of params.yaml's `query` block
+    manners: ClassVar[Manners] = Manners()
+    secrets: ClassVar[tuple[str, ...]] = ()  # environment variables without which it cannot work
+
+    @abstractmethod
+    def discover(self, query: Q, web: Web, cursor: Mapping[str, Any] | None) -> Iterator[Item | Mark]:
+        """What answers the query, lazily, from the start or from the cursor of an earlier mark."""
+
+    def refuse(self, url: str) -> str | None:
+        """Why the picture that finally came from `url` is none (a placeholder, say), or None where it is good."""
+        return None
