@@ -121,7 +121,12 @@ def read_prepared(path: Path) -> Iterator[Prepared]:
 def read_packed(path: Path) -> Iterator[Packed]:
     """The rows of data/3-shards/SET/items.jsonl."""
     for row in _rows(path):
-        yield _made(Packed, path, {**row, "origin": _origin(row, path), "crop": _made(Crop, path, row["crop"])})
+        yield packed_from(row, path)
+
+
+def packed_from(row: Mapping[str, Any], path: Path) -> Packed:
+    """One row of items.jsonl out of its JSON; `path` is where it stood."""
+    return _made(Packed, path, {**row, "origin": _origin(row, path), "crop": _made(Crop, path, row["crop"])})
 
 
 def in_ledger_order(rows: Iterable[Scraped]) -> list[Scraped]:
@@ -133,7 +138,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
     yield from read_json_lines(path)
 
 
-def _origin(row: dict[str, Any], path: Path) -> Origin:
+def _origin(row: Mapping[str, Any], path: Path) -> Origin:
     origin: dict[str, Any] = row.get("origin") or {}
     return _made(Origin, path, {**origin, "tags": tuple(origin.get("tags", ()))})
 

@@ -64,6 +64,15 @@ def test_every_row_tells_where_it_came_from(shards: Path) -> None:
     assert sorted(both) == list(range(20))
 
 
+def test_items_are_a_sequence(shards: Path) -> None:
+    items = ShardSet(shards).items
+    assert len(items) == 20
+    assert items[-1] == items[19] == list(items)[19]
+    assert [item.id for item in items[17:]] == ["test:0017", "test:0018", "test:0019"]
+    with pytest.raises(IndexError):
+        items[20]
+
+
 def test_rows_outside_the_set_are_refused(shards: Path) -> None:
     for rows in ([20], [-1]):
         with pytest.raises(IndexError, match="rows 0 to 19"):
@@ -169,14 +178,13 @@ def test_a_file_is_hashed_once_and_again_when_it_was_touched(shards: Path, monke
 
     monkeypatch.setattr(read, "sha256_file", counted)
     ShardSet(shards)
-    assert len(hashed) == 4
+    assert len(hashed) == 3
     hashed.clear()
     ShardSet(shards)
-    assert hashed == ["items.jsonl"]
+    assert hashed == []
     os.utime(shards / "tiny-00002.safetensors")
-    hashed.clear()
     ShardSet(shards)
-    assert hashed == ["items.jsonl", "tiny-00002.safetensors"]
+    assert hashed == ["tiny-00002.safetensors"]
     hashed.clear()
     ShardSet(shards, verify="always")
-    assert len(hashed) == 4
+    assert len(hashed) == 3

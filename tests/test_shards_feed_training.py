@@ -1,5 +1,6 @@
 """The feed: one sequence of batches for one seed, whoever asks, whenever, from however many ranks."""
 
+import io
 import os
 from pathlib import Path
 
@@ -11,9 +12,12 @@ from hypothesis import strategies as st
 from shard_sets import SIDE, originals, pack
 
 from tasks.errors import ShardError
+from tasks.progress import Progress
+from tasks.shard import reside
 from tasks.shard.feed import Feed
 from tasks.shard.order import below, draws, key, permutation
 from tasks.shard.read import ShardSet
+from tasks.shard.reside import Residency
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +92,60 @@ def test_ranks_share_one_sequence(shards: ShardSet, world: int) -> None:
         assert torch.equal(torch.cat([part.images for part in parts]), whole.batch(step).images)
         np.testing.assert_array_equal(np.concatenate([part.rows for part in parts]), whole.rows(step))
     assert {rank.fingerprint for rank in ranks} == {whole.fingerprint}
+
+
+@pytest.mark.parametrize("residency", ["host", "stream", "device"])
+def test_where_pictures_stay_changes_nothing(shards: ShardSet, residency: Residency) -> None:
+    said = io.StringIO()
+    feed = Feed(shards, batch=4, seed=5, flip=True, residency=residency, progress=Progress(out=said))
+    reference = Feed(shards, batch=4, seed=5, flip=True, residency="stream")
+    for step in (0, 1, 2, 3, 9, 10, 4, 4, 300, 0):
+        batch = feed.batch(step)
+        assert torch.equal(batch.images, reference.batch(step).images)
+        back = ((batch.images + 1) * 127.5).round().permute(0, 2, 3, 1).to(torch.uint8).numpy()
+        for picture, whole in zip(back, shards.read(batch.rows), strict=True):
+            assert np.array_equal(picture, whole) or np.array_equal(picture[:, ::-1], whole)
+    assert said.getvalue().count("tiny:") == 1
+
+
+def test_batches_keep_their_pictures_when_later_ones_are_read(shards: ShardSet) -> None:
+    feed = Feed(shards, batch=4, seed=5)
+    kept = [feed.batch(step) for step in range(12)]
+    for step, batch in enumerate(kept):
+        assert torch.equal(batch.images, Feed(shards, batch=4, seed=5).batch(step).images)
+
+
+def test_a_small_set_stays_in_memory_and_one_too_large_on_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(reside, "free_memory", lambda: 1000)
+    assert reside.choose(249, cpu) == "host"
+    assert reside.choose(250, cpu) == "stream"
+
+
+def test_there_is_memory_to_ask_for() -> None:
+    assert 2**20 < reside.free_memory() < 2**50
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.parametrize("residency", ["host", "stream", "device"])
+def test_a_gpu_is_fed_the_same(shards: ShardSet, residency: Residency) -> None:
+    feed = Feed(shards, batch=4, seed=5, crop=12, flip=True, device="cuda", residency=residency)
+    reference = Feed(shards, batch=4, seed=5, crop=12, flip=True)
+    for step in (*range(20), 3, 100):
+        images = feed.batch(step).images
+        assert images.is_contiguous(memory_format=torch.channels_last)
+        torch.testing.assert_close(images.cpu(), reference.batch(step).images)
+
+
+def test_a_read_that_fails_ahead_is_told_at_its_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = pack(tmp_path, originals(tmp_path, range(40)))
+    feed = Feed(ShardSet(folder), batch=4, seed=0, residency="stream")
+    feed.batch(0)
+    for path in folder.glob("*.safetensors"):
+        os.truncate(path, 5000)
+    with pytest.raises(ShardError, match="shorter while it was being read"):
+        [feed.batch(step) for step in range(1, 8)]
 
 
 def test_seeds_splits_and_sizes_are_other_sequences(shards: ShardSet) -> None:

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from tasks.errors import ShardError
 from tasks.files import fingerprint
+from tasks.progress import Progress
 from tasks.rows import Split
 from tasks.shard.order import below, key, permutation
 from tasks.shard.read import ShardSet
+from tasks.shard.reside import Residency, Resident
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Feed:
     stays the same for any number of ranks. `crop` cuts a random square of that many pixels (None: the whole picture),
     `flip` mirrors every other picture at random. The order depends on the set's name too, so two feeds of one seed
     never fall into step. What does not fill a batch at the end of an epoch is left out, each time others.
+    `residency` says where the pictures stay: on the "device", in the "host"'s memory, or on the disk ("stream");
+    "auto" takes the first that has room, and `progress` is told.
     Raises ShardError where the split has fewer pictures than one batch or the crop is larger than they are.
     """
 
@@ -46,6 +50,8 @@ class Feed:
         device: torch.device | str = "cpu",
         crop: int | None = None,
         flip: bool = False,
+        residency: Residency = "auto",
+        progress: Progress | None = None,
         rank: int = 0,
         world: int = 1,
     ) -> None:
@@ -65,8 +71,15 @@ class Feed:
         self.side = crop or shard_set.side
         self.flip = flip
         self._share = slice(rank * batch // world, (rank + 1) * batch // world)
-        self._epoch = -1
-        self._order: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self._orders: dict[int, NDArray[np.int64]] = {}
+        self._pictures = Resident(
+            shard_set, self._rows, self.places, batch // world, self.device, residency, progress or Progress()
+        )
+
+    @property
+    def residency(self) -> Residency:
+        """Where the pictures stay: "device", "host" or "stream"."""
+        return self._pictures.residency
 
     @property
     def num_items(self) -> int:
@@ -83,20 +96,22 @@ class Feed:
         """16 hex digits that stand for the sequence of batches: equal ones resume each other, for any world size."""
         return fingerprint(self._set.fingerprint, self.split, self.batch_size, self.seed, self.side, self.flip)
 
-    def rows(self, step: int) -> NDArray[np.int64]:
-        """The rows that this rank sees at `step`, counted from 0 without end, int64 [batch / world]."""
+    def places(self, step: int) -> NDArray[np.int64]:
+        """Which pictures of the split this rank sees at `step`, counted from 0 without end, int64 [batch / world]."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            self._order = permutation(self.num_items, key("order", self._set.name, self.split, self.seed, epoch))
-            self._epoch = epoch
+        if epoch not in self._orders:
+            order = permutation(self.num_items, key("order", self._set.name, self.split, self.seed, epoch))
+            self._orders = {kept: self._orders[kept] for kept in self._orders if kept == epoch - 1} | {epoch: order}
         start = place * self.batch_size
-        return self._rows[self._order[start : start + self.batch_size][self._share]]
+        return self._orders[epoch][start : start + self.batch_size][self._share]
+
+    def rows(self, step: int) -> NDArray[np.int64]:
+        """The rows of the shard set that this rank sees at `step`, int64 [batch / world]."""
+        return self._rows[self.places(step)]
 
     def batch(self, step: int) -> Batch:
-        """What this rank sees at `step`."""
-        rows = self.rows(step)
-        pictures = torch.from_numpy(self._set.read(rows)).to(self.device)
-        return Batch(self._finished(pictures, step), rows)
+        """What this rank sees at `step`, in memory of its own; ShardError where a file can no longer be read."""
+        return Batch(self._finished(self._pictures.take(step), step), self.rows(step))
 
     def _finished(self, pictures: Tensor, step: int) -> Tensor:
         """uint8 [B, side, side, 3] to float32 [B, 3, h, w] in (-1, 1), cropped and flipped where asked for."""

@@ -125,6 +125,14 @@ def header(num_items: int, side: int, contents: str) -> bytes:
     return struct.pack("<Q", PAGE - 8) + text.ljust(PAGE - 8)
 
 
+def open_to_read(path: Path) -> int:
+    """A descriptor for positional reads; ShardError where the file cannot be opened."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise ShardError(f"{path} cannot be opened ({error.strerror}); {CURE}") from error
+
+
 def check_header(path: Path, descriptor: int, shard: ShardFile, side: int) -> None:
     """Raise ShardError unless an open file has the size, header, dtype and shape its index gives it."""
     size = os.fstat(descriptor).st_size

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from tasks.errors import BarenError, ShardError
 from tasks.files import SCRATCH, fingerprint, read_json, sha256_file, write_json
 from tasks.progress import Progress
-from tasks.rows import Packed, Split, read_packed
-from tasks.shard.layout import CHANNELS, CURE, ITEMS, Index, ShardFile, check_header, read_index
+from tasks.rows import Split
+from tasks.shard.items import Items
+from tasks.shard.layout import CHANNELS, CURE, ITEMS, Index, ShardFile, check_header, open_to_read, read_index
 
 Verify = Literal["remembered", "always", "header"]
 
@@ -33,11 +34,11 @@ class ShardSet:
     def __init__(self, folder: Path, *, verify: Verify = "remembered", progress: Progress | None = None) -> None:
         self.folder = folder
         self.index = read_index(folder)
-        self.items: Sequence[Packed] = _items(folder / ITEMS, self.index)
+        self.items = Items(folder / ITEMS, self.index)
         self._descriptors: list[int] = []
         self._close = weakref.finalize(self, _close_all, self._descriptors)
         for shard in self.index.shards:
-            self._descriptors.append(_open(folder / shard.file))
+            self._descriptors.append(open_to_read(folder / shard.file))
             check_header(folder / shard.file, self._descriptors[-1], shard, self.index.side)
         if verify != "header":
             _verify(folder, self.index, again=verify == "always", progress=progress or Progress())
@@ -64,9 +65,9 @@ class ShardSet:
 
     def rows(self, split: Split) -> NDArray[np.int64]:
         """The rows of a split in ledger order, without the dropped ones, int64."""
-        dropped = set(self.index.dropped)
-        chosen = [row for row, item in enumerate(self.items) if item.split == split and row not in dropped]
-        return np.asarray(chosen, dtype=np.int64)
+        chosen = self.items.held_out == (split == "held_out")
+        chosen[list(self.index.dropped)] = False
+        return np.flatnonzero(chosen)
 
     def read(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint8]:
         """The pictures of `rows`, uint8 [n, side, side, 3], in a new array; ShardError where a file ends too soon."""
@@ -111,27 +112,6 @@ class ShardSet:
 def slots(pictures: NDArray[np.uint8]) -> list[memoryview]:
     """One writable buffer for each picture of a contiguous uint8 [n, side, side, 3]."""
     return [memoryview(picture).cast("B") for picture in pictures]
-
-
-def _items(path: Path, index: Index) -> list[Packed]:
-    if not path.exists():
-        raise ShardError(f"{path} is missing; {CURE}")
-    if sha256_file(path) != index.items_sha256:
-        raise ShardError(f"{path} is not the file its index was written with; {CURE}")
-    try:
-        items = list(read_packed(path))
-    except BarenError as error:
-        raise ShardError(str(error)) from error
-    if len(items) != index.num_items:
-        raise ShardError(f"{path} has {len(items)} rows and its index says {index.num_items}; {CURE}")
-    return items
-
-
-def _open(path: Path) -> int:
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise ShardError(f"{path} cannot be opened ({error.strerror}); {CURE}") from error
 
 
 def _close_all(descriptors: list[int]) -> None:
