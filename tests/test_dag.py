@@ -1,9 +1,7 @@
 """The DAG of dvc.yaml: nothing runs twice, and a changed number makes stale what reads it and what follows, no more."""
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,31 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
+from toy import PARAMS, make_toy, run
 
 from pipelines.lock import require_raw
 from tasks.errors import BarenError
-
-ROOT = Path(__file__).parent.parent
-PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
-FOLDERS = {
-    "scrape": "1-raw", "prepare": "2-prepared", "shard": "3-shards", "train": "4-models", "evaluate": "5-metrics",
-    "infer": "6-prints", "report": "7-report",
-}  # fmt: skip
-
-# Stands in for the door: one tiny file a stage, the same for the same params.
-DOOR = f"""
-import sys
-from pathlib import Path
-
-step, name = (sys.argv[1:] + [""])[:2]
-folder = Path("data", {FOLDERS!r}[step], name)
-folder.mkdir(parents=True, exist_ok=True)
-made = {{"shard": ["items.jsonl"], "train": ["losses.csv"], "evaluate": ["metrics.json"]}}.get(step, ["made"])
-for file in made:
-    (folder / file).write_text("{{}}")
-with Path("ran").open("a") as ran:
-    ran.write(f"{{step}} {{name}}".strip() + chr(10))
-"""
 
 # Asks DVC, in one process, what each change of params.yaml makes stale; and what follows what.
 ASK = """
@@ -54,30 +31,10 @@ print(json.dumps({"follows": follows, "stale": answers}))
 """
 
 
-def run(*command: str, cwd: Path, **kwargs: Any) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, **kwargs)
-
-
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder without git, in which a fake door has built everything once."""
-    root = tmp_path_factory.mktemp("built")
-    for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
-        shutil.copy(ROOT / name, root)
-    (root / ".dvc").mkdir()
-    shutil.copy(ROOT / ".dvc/config", root / ".dvc")
-    (root / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
-    (root / "curation").mkdir()
-    for picture_set in PARAMS["pictures"]:
-        shutil.copy(ROOT / f"curation/{picture_set}.csv", root / "curation")
-    (root / "tasks/train").mkdir(parents=True)
-    for file in ("checkpoint", "loop", "precision", "recipe"):
-        (root / f"tasks/train/{file}.py").write_text("# steady\n")
-    (root / "pipelines").mkdir()
-    for recipe in PARAMS["recipes"]:
-        (root / f"pipelines/{recipe}.py").write_text("# a recipe\n")
-    (root / "pipelines/__main__.py").write_text(DOOR)
+    root = make_toy(tmp_path_factory.mktemp("built"))
     done = run("dvc", "repro", cwd=root)
     assert done.returncode == 0, done.stderr
     return root

@@ -1,0 +1,51 @@
+"""The flows by hand: python -m flows rebuild [RECIPE] | deploy."""
+
+import argparse
+import signal
+import sys
+from typing import Any
+
+from tasks.errors import BarenError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one flow to its end; 0 where it completed, 1 where it did not, 128 + signal where it was stopped."""
+    parser = argparse.ArgumentParser(prog="python -m flows", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    rebuild = commands.add_parser("rebuild", help="run the stages that are stale, side by side, as one Prefect flow")
+    rebuild.add_argument("recipe", nargs="?", help="only what this recipe of params.yaml needs")
+    commands.add_parser("deploy", help="serve the schedules until stopped")
+    asked = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, _end)  # so that what is cleaned up on the way out is, and the server we started ends
+    try:
+        return _rebuild(asked.recipe) if asked.command == "rebuild" else _deploy()
+    except BarenError as error:
+        print(f"baren: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _rebuild(recipe: str | None) -> int:
+    from flows.rebuild import rebuild
+    from flows.server import server
+
+    with server():
+        state = rebuild(recipe, return_state=True)
+    print(f"rebuild: {state.message}", file=sys.stderr)
+    return 0 if state.is_completed() else 1
+
+
+def _deploy() -> int:
+    from flows.deploy import deploy
+
+    deploy()
+    return 0
+
+
+def _end(signum: int, _frame: Any) -> None:
+    sys.exit(128 + signum)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""What DVC says of the stages: which there are, what each waits for, which are stale. Asked by its command line."""
+
+import json
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flows.guard import environment
+from tasks.errors import BarenError, ParamsError
+
+RECIPE_STEPS = ("train", "evaluate", "infer")
+
+_NODE = re.compile(r'^"([^"]+)";$', re.MULTILINE)
+_EDGE = re.compile(r'^"([^"]+)" -> "([^"]+)";$', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Dag:
+    """The stages by name ("train@travelgan"), each after all it waits for; `changed` says why DVC calls one stale."""
+
+    waits_for: Mapping[str, tuple[str, ...]]
+    changed: Mapping[str, tuple[str, ...]]
+
+    def stale(self) -> set[str]:
+        """The stages that changed, and every stage that follows one."""
+        found: set[str] = set()
+        for stage, upstream in self.waits_for.items():
+            if stage in self.changed or found.intersection(upstream):
+                found.add(stage)
+        return found
+
+    def part_of(self, recipe: str) -> "Dag":
+        """The stages of one recipe and all they need; without the report, which tells of every recipe."""
+        wanted = {stage for stage in self.waits_for if stage.endswith(f"@{recipe}") and step_of(stage) in RECIPE_STEPS}
+        if not wanted:
+            known = sorted({stage.split("@")[1] for stage in self.waits_for if step_of(stage) in RECIPE_STEPS})
+            raise ParamsError(f"{recipe!r} is no recipe of params.yaml; known there: {', '.join(known)}")
+        for stage in reversed(list(self.waits_for)):
+            if stage in wanted:
+                wanted.update(self.waits_for[stage])
+        return self.only(wanted)
+
+    def only(self, wanted: set[str]) -> "Dag":
+        """The same order and reasons, for the stages `wanted`."""
+        return Dag(
+            {
+                stage: tuple(name for name in upstream if name in wanted)
+                for stage, upstream in self.waits_for.items()
+                if stage in wanted
+            },
+            {stage: reasons for stage, reasons in self.changed.items() if stage in wanted},
+        )
+
+
+def step_of(stage: str) -> str:
+    """ "train@travelgan" is a "train"."""
+    return stage.split("@")[0]
+
+
+def ask() -> Dag:
+    """The DAG of the checkout we stand in, from one `dvc dag` and one `dvc status`.
+
+    Raises BarenError with DVC's own sentence where it cannot tell.
+    """
+    questions = [_start("dag", "--dot"), _start("status", "--json")]
+    dot, status = (_answer(question) for question in questions)
+    nodes, edges = _NODE.findall(dot), _EDGE.findall(dot)
+    upstream = {node: tuple(before for before, after in edges if after == node) for node in nodes}
+    changed = {stage: tuple(_reasons(entries)) for stage, entries in json.loads(status).items()}
+    return Dag(_in_order(upstream), changed)
+
+
+def _start(*command: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        ["dvc", "--wait-for-lock", *command], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+
+
+def _answer(question: subprocess.Popen[str]) -> str:
+    out, complaint = question.communicate()
+    if question.returncode:
+        said = " ".join(line.strip() for line in complaint.splitlines() if line.strip())
+        raise BarenError(f"dvc cannot say what is stale: {said.removeprefix('ERROR: ')}")
+    return out
+
+
+def _reasons(entries: list[Any]) -> list[str]:
+    """One line a reason, such as "changed deps: params.yaml recipes.travelgan.train.epochs modified"."""
+    lines: list[str] = []
+    for entry in entries:
+        if isinstance(entry, str):
+            lines.append(entry)
+        else:
+            lines.extend(f"{kind}: {_flat(what)}" for kind, what in entry.items())
+    return lines
+
+
+def _flat(what: Any) -> str:
+    if isinstance(what, Mapping):
+        return ", ".join(f"{key} {_flat(value)}" for key, value in what.items())  # pyright: ignore[reportUnknownVariableType]
+    return str(what)
+
+
+def _in_order(upstream: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """The same mapping, every stage after all it waits for."""
+    ordered: dict[str, tuple[str, ...]] = {}
+    while len(ordered) < len(upstream):
+        for stage, before in upstream.items():
+            if stage not in ordered and all(name in ordered for name in before):
+                ordered[stage] = before
+    return ordered

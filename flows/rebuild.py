@@ -1,0 +1,65 @@
+"""The DAG of dvc.yaml through Prefect: one task a stage, independent stages side by side, only the stale ones run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from prefect import flow, get_run_logger
+from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture, wait
+from prefect.states import Completed, Failed
+
+from flows.dag import Dag, ask, step_of
+from flows.steps import Workbench, as_task
+from flows.turn import turn
+
+
+@flow(name="rebuild", persist_result=False)
+def rebuild(recipe: str | None = None) -> State[Any]:
+    """Bring everything up to date, or only what one recipe needs; the flow fails where a stage does."""
+    purpose = f"a rebuild of {recipe or 'everything'}"
+    with turn(purpose, get_run_logger().info) as held:
+        dag = ask()
+        return walk(dag.part_of(recipe) if recipe else dag, Workbench(held))
+
+
+def walk(dag: Dag, bench: Workbench, forced: frozenset[str] = frozenset()) -> State[Any]:
+    """Run the stale stages of `dag`, each after all it waits for; a stage whose forerunner failed is not run."""
+    stale = dag.stale() | forced
+    titles = titled(dag)
+    futures: dict[str, PrefectFuture[Any]] = {}
+    try:
+        for stage, upstream in dag.waits_for.items():
+            reasons = dag.changed.get(stage, ()) if stage in stale else None
+            futures[stage] = as_task(step_of(stage), titles[stage]).submit(
+                stage, reasons, bench, stage in forced, wait_for=[futures[name] for name in upstream]
+            )
+        wait(list(futures.values()))
+    except BaseException:  # Ctrl-C, SIGTERM, a cancelled run: nothing is left running
+        bench.stop()
+        raise
+    return _verdict({stage: future.state for stage, future in futures.items()})
+
+
+def titled(dag: Dag) -> dict[str, str]:
+    """What a person reads for each stage: "scrape photos from sample", "train travelgan", "report"."""
+    params: Mapping[str, Any] = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    titles: dict[str, str] = {}
+    for stage in dag.waits_for:
+        step, _, name = stage.partition("@")
+        source = f" from {params['pictures'][name]['scrape']['use']}" if step == "scrape" else ""
+        titles[stage] = f"{step} {name}{source}".strip()
+    return titles
+
+
+def _verdict(states: Mapping[str, State[Any]]) -> State[Any]:
+    failed = [stage for stage, state in states.items() if state.is_failed() or state.is_crashed()]
+    waiting = [stage for stage, state in states.items() if not state.is_final()]
+    ran = [stage for stage, state in states.items() if state.is_completed() and state.name != "Cached"]
+    if failed:
+        behind = f"; not run, because they follow: {', '.join(waiting)}" if waiting else ""
+        return Failed(message=f"{', '.join(failed)} failed{behind}")
+    if ran:
+        return Completed(message=f"brought up to date: {', '.join(ran)}")
+    return Completed(message="everything was up to date")

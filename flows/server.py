@@ -1,0 +1,89 @@
+"""The Prefect server a flow reports to: the one that is configured, or a temporary one for as long as we run."""
+
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
+from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_API_PORT, temporary_settings
+
+from flows.guard import let_go, on_a_leash
+from tasks.errors import BarenError
+
+GRACE = 3.0  # seconds a temporary server has to end; it would wait longer for connections that are ours
+PATIENCE = 90.0  # seconds a temporary server has to answer: it has answered after 8 to 25 on a busy two-core machine
+
+
+@contextmanager
+def server(serving: bool = False) -> Generator[str]:
+    """Yield the address of the server that flows started inside report to.
+
+    Where none is configured one of ours serves meanwhile; `serving` gives it its pages and its scheduler too.
+    Raises BarenError where the configured one does not answer, or ours does not start.
+    """
+    configured = PREFECT_API_URL.value()
+    if not configured:
+        with own_server(serving) as url, temporary_settings({PREFECT_API_URL: url}):
+            yield url
+        return
+    if not answers(configured, timeout=10.0):
+        raise BarenError(
+            f"no Prefect server answers at PREFECT_API_URL={configured}; start it (make serve), correct the "
+            "address, or unset it to run on a temporary server"
+        )
+    yield configured
+
+
+@contextmanager
+def own_server(serving: bool) -> Generator[str]:
+    """A Prefect server on loopback, on Prefect's own database, that ends with us however we end."""
+    port = PREFECT_SERVER_API_PORT.value() if serving else _free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    if answers(url, timeout=1.0):
+        raise BarenError(f"a Prefect server answers at {url} already; set PREFECT_API_URL={url} to use it")
+    bare = [] if serving else ["--no-ui", "--no-scheduler", "--no-late-runs"]
+    command = [
+        "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--log-level", "ERROR",
+        "--analytics-off", *bare,
+    ]  # fmt: skip
+    process = on_a_leash(command, GRACE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not answers(url, timeout=1.0):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise BarenError(
+                    "a temporary Prefect server did not start; `prefect server start` shows why "
+                    "(a locked database of another server is the usual reason)"
+                )
+            time.sleep(0.1)
+        yield url
+        _tell_everything()
+    finally:
+        let_go(process)
+        process.wait()
+
+
+def _tell_everything() -> None:
+    """What still waits to be sent to the server: log lines, and the states of tasks, which travel as events."""
+    APILogWorker.drain_all(timeout=5)
+    EventsWorker.drain_all(timeout=5)
+
+
+def answers(url: str, timeout: float) -> bool:
+    """Whether a Prefect API answers at `url`."""
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=timeout) as answer:
+            return answer.status == 200
+    except (OSError, ValueError, urllib.error.URLError):
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

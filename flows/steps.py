@@ -1,0 +1,166 @@
+"""A step as Prefect sees it: one named task, with its retries and its time limit, run as a subprocess of DVC."""
+
+import subprocess
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from prefect import Task, get_run_logger
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from flows.dag import step_of
+from flows.guard import end_group, let_go, on_a_leash
+
+HOUR = 3600.0
+GRACE = 60.0  # seconds a stage that is told to stop has to save its checkpoint
+
+Outcome = Literal["ran", "unchanged"]
+
+
+@dataclass(frozen=True)
+class Habit:
+    """How a step is run: `retries` are the seconds to wait before each further try, `limit` the seconds it may take."""
+
+    limit: float
+    retries: tuple[float, ...] = ()
+    trains: bool = False  # wants a whole accelerator
+
+
+HABITS = {
+    "scrape": Habit(limit=12 * HOUR, retries=(60.0, 600.0, HOUR)),  # the web mends itself; our own steps do not
+    "prepare": Habit(limit=12 * HOUR),
+    "shard": Habit(limit=6 * HOUR),
+    "train": Habit(limit=14 * 24 * HOUR, trains=True),
+    "evaluate": Habit(limit=6 * HOUR),
+    "infer": Habit(limit=12 * HOUR),
+    "report": Habit(limit=HOUR),
+}
+
+
+class StageFailed(Exception):
+    """A stage ended with another code than 0; its own sentence is in the log above."""
+
+
+class Workbench:
+    """Runs stages side by side, each on a leash; hands out the accelerators; ends everything when asked.
+
+    `held` is the descriptor by which the checkout is held (flows.turn): every stage holds it too.
+    """
+
+    def __init__(self, held: int, num_accelerators: int | None = None, grace: float = GRACE) -> None:
+        self._held = held
+        self._grace = grace
+        self._accelerators = threading.Semaphore(num_accelerators or count_accelerators())
+        self._leashes: set[subprocess.Popen[str]] = set()
+        self._guarding = threading.Lock()
+        self.stopped = False
+
+    def run(self, stage: str, say: Callable[[str], None], habit: Habit, *, force: bool = False) -> Outcome:
+        """Run one stage through DVC, passing on what it says; StageFailed where it ends badly or takes too long."""
+        if not habit.trains:
+            return self._run(stage, say, habit, force)
+        if not self._accelerators.acquire(blocking=False):
+            say("waiting for another training to end")
+            self._accelerators.acquire()
+        try:
+            return self._run(stage, say, habit, force)
+        finally:
+            self._accelerators.release()
+
+    def stop(self) -> None:
+        """Ask every running stage to stop, start no other, and return when their processes are gone."""
+        with self._guarding:
+            self.stopped = True
+            running = list(self._leashes)
+        for process in running:
+            let_go(process)
+        for process in running:
+            process.wait()
+
+    def _run(self, stage: str, say: Callable[[str], None], habit: Habit, force: bool) -> Outcome:
+        command = ["dvc", "--wait-for-lock", "repro", "--single-item", *(["--force"] if force else []), stage]
+        process, group = self._start(command)
+        late = threading.Event()
+
+        def out_of_time() -> None:
+            late.set()
+            let_go(process)
+
+        clock = threading.Timer(habit.limit, out_of_time)
+        clock.start()
+        # Where the guard itself was killed its group is still there, and holds our pipe open.
+        threading.Thread(target=lambda: (process.wait(), end_group(group, self._grace)), daemon=True).start()
+        outcome: Outcome = "unchanged"
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.startswith("Running stage"):
+                    outcome = "ran"
+                if line.strip():
+                    say(line.rstrip())
+            code = process.wait()
+        finally:
+            clock.cancel()
+            let_go(process)
+            with self._guarding:
+                self._leashes.discard(process)
+        if late.is_set():
+            raise StageFailed(f"{stage} was stopped after its time limit of {habit.limit / HOUR:g} hours")
+        if code:
+            raise StageFailed(f"{stage} ended with code {code}; its last lines say why")
+        return outcome
+
+    def _start(self, command: list[str]) -> tuple[subprocess.Popen[str], int]:
+        with self._guarding:
+            if self.stopped:
+                raise StageFailed("not started: the run is stopping")
+            process = on_a_leash(
+                command, self._grace, stdout=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=(self._held,)
+            )
+            self._leashes.add(process)
+        assert process.stderr is not None
+        return process, int(process.stderr.readline())
+
+
+def count_accelerators() -> int:
+    """How many trainings may run at once: one a GPU, and one on a machine without."""
+    return len(list(Path("/proc/driver/nvidia/gpus").glob("*"))) or 1
+
+
+def as_task(step: str, title: str) -> "Task[..., State[Any]]":
+    """The Prefect task of one step, its run called `title`; its parameters are those of `_stage`."""
+    habit = HABITS[step]
+    return Task(
+        _stage,
+        name=step,
+        task_run_name=title,
+        tags={step},
+        retries=len(habit.retries),
+        retry_delay_seconds=list(habit.retries),
+        retry_jitter_factor=0.2 if habit.retries else None,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )
+
+
+def _stage(stage: str, reasons: tuple[str, ...] | None, bench: Workbench, force: bool = False) -> State[Any]:
+    """Run `stage` if it is stale (`reasons` is not None), and end in a state that says what came of it."""
+    if reasons is None and not force:
+        return Completed(name="Cached", message="nothing it reads has changed")
+    logger = get_run_logger()
+    for reason in reasons or ():
+        logger.info("stale: %s", reason)
+    habit = HABITS[step_of(stage)]
+    try:
+        outcome = bench.run(stage, lambda line: logger.info("%s", line), habit, force=force)
+    except StageFailed as failed:
+        if habit.retries and not bench.stopped:
+            raise
+        return Failed(message=str(failed))
+    if outcome == "unchanged":
+        return Completed(name="Cached", message="what came before it made no difference to it")
+    return Completed(message=f"{stage} is up to date")

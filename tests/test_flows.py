@@ -1,0 +1,242 @@
+"""The flows on a real Prefect server: side by side, cached, failed, stopped, waiting their turn, on schedule."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from toy import PARAMS, ROOT, environment, make_toy
+
+RECIPE = next(iter(PARAMS["recipes"]))
+SETS = list(PARAMS["pictures"])
+SERVER = """
+import sys
+from flows.server import own_server
+with own_server(serving=True) as url:
+    print(url, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real Prefect server with its own database."""
+    home = tmp_path_factory.mktemp("prefect")
+    env = environment(PREFECT_HOME=str(home), PREFECT_SERVER_API_PORT=str(free_port()))
+    env.pop("PREFECT_API_URL", None)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVER], env=env, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.stdin.close()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Path:
+    (tmp_path / "toy").mkdir()
+    return make_toy(tmp_path / "toy")
+
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(server: str, toy: Path, tmp_path: Path) -> Iterator[Start]:
+    """Starts `python -m flows ...` in the toy checkout; whatever still runs at the end of a test is ended."""
+    started: list[subprocess.Popen[str]] = []
+
+    def go(*arguments: str) -> subprocess.Popen[str]:
+        env = environment(PREFECT_HOME=str(tmp_path / "home"), PREFECT_API_URL=server)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows", *arguments], cwd=toy, env=env, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield go
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    said, _ = process.communicate(timeout=120)
+    return process.returncode, said
+
+
+def test_a_rebuild_runs_what_is_stale_and_shows_the_rest_as_cached(server: str, start: Start, toy: Path) -> None:
+    code, said = finish(start("rebuild"))
+    assert code == 0, said
+    assert (toy / "data/7-report/made").exists()
+    assert f"working on train {RECIPE}" in said
+    everything = states(server, said)
+    assert len(everything) == 3 * len(SETS) + 3 * len(PARAMS["recipes"]) + 1
+    assert set(everything.values()) == {"Completed"}
+    assert f"working on train {RECIPE}" in " ".join(logs(server, said))
+
+    params = yaml.safe_load((toy / "params.yaml").read_text())
+    params["report"] = {"changed": 1}
+    (toy / "params.yaml").write_text(yaml.safe_dump(params))
+    code, said = finish(start("rebuild"))
+    assert code == 0, said
+    assert {stage for stage, state in states(server, said).items() if state != "Cached"} == {"report"}
+
+
+def test_one_recipe_is_rebuilt_with_what_it_needs_and_no_more(start: Start, toy: Path) -> None:
+    code, said = finish(start("rebuild", RECIPE))
+    assert code == 0, said
+    assert "report" not in (toy / "ran").read_text()
+    assert f"infer {RECIPE}" in (toy / "ran").read_text()
+    code, said = finish(start("rebuild", "unheard_of"))
+    assert code == 1
+    assert f"'unheard_of' is no recipe of params.yaml; known there: {RECIPE}" in said
+
+
+def test_a_failed_stage_fails_the_run_and_what_follows_is_not_run(server: str, start: Start, toy: Path) -> None:
+    (toy / "fail").write_text(f"shard {SETS[0]}")
+    code, said = finish(start("rebuild"))
+    assert code == 1
+    assert f"baren: shard {SETS[0]} cannot work" in said
+    ran = (toy / "ran").read_text().splitlines()
+    assert f"shard {SETS[1]}" in ran  # what does not depend on it went on
+    assert not [stage for stage in ran if stage.startswith(("train", "evaluate", "infer", "report"))]
+    recorded = yaml.safe_load((toy / "dvc.lock").read_text())["stages"]
+    assert f"shard@{SETS[0]}" not in recorded
+    assert states(server, said)[f"shard {SETS[0]}"] == "Failed"
+    (toy / "fail").unlink()
+    assert finish(start("rebuild"))[0] == 0
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_rebuild_leaves_no_process_and_records_nothing(how: signal.Signals, start: Start, toy: Path) -> None:
+    (toy / "slow").write_text(f"prepare {SETS[0]}")
+    process = start("rebuild")
+    wait_until(lambda: f"prepare {SETS[0]}" in read(toy / "ran"))
+    process.send_signal(how)
+    code, said = finish(process)
+    assert code in (128 + how, -how), said
+    wait_until(lambda: not processes_in(toy), seconds=10)
+    assert f"prepare@{SETS[0]}" not in read(toy / "dvc.lock")
+    (toy / "slow").unlink()
+    code, said = finish(start("rebuild"))
+    assert code == 0, said
+
+
+def test_a_second_rebuild_waits_for_the_first_and_says_so(start: Start, toy: Path) -> None:
+    (toy / "slow").write_text(f"prepare {SETS[0]}")
+    first = start("rebuild")
+    wait_until(lambda: f"prepare {SETS[0]}" in read(toy / "ran"))
+    second = start("rebuild", RECIPE)
+    for line in second.stdout or ():
+        if re.search(rf"waiting for a rebuild of everything \(process {first.pid}, since .* UTC\)", line):
+            break
+    else:
+        pytest.fail("the second rebuild did not wait")
+    (toy / "slow").unlink()
+    first.send_signal(signal.SIGTERM)
+    finish(first)
+    code, said = finish(second)
+    assert code == 0, said
+
+
+def test_the_schedule_makes_scheduled_runs(server: str, start: Start) -> None:
+    serving = start("deploy")
+    scheduled: list[Any] = []
+
+    def seen() -> bool:
+        asked = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}, "flows": {"name": {"any_": ["rebuild"]}}}
+        scheduled[:] = [run for run in post(server, "flow_runs/filter", asked) if run["auto_scheduled"]]
+        return bool(scheduled)
+
+    wait_until(seen, seconds=90)
+    assert all(run["expected_start_time"][11:16] == "03:00" for run in scheduled)
+    serving.send_signal(signal.SIGTERM)
+    serving.communicate(timeout=60)
+
+
+def test_a_server_that_is_named_and_not_there_is_one_sentence(toy: Path, tmp_path: Path) -> None:
+    env = environment(PREFECT_HOME=str(tmp_path / "home"), PREFECT_API_URL=f"http://127.0.0.1:{free_port()}/api")
+    done = subprocess.run(
+        [sys.executable, "-m", "flows", "rebuild"], cwd=toy, env=env, text=True, capture_output=True, check=False
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(r"baren: no Prefect server answers at PREFECT_API_URL=\S+; start it .*\n", done.stderr)
+
+
+def states(server: str, said: str) -> dict[str, str]:
+    """The state of each task run of the flow run that `said` tells of, as the server knows it."""
+    asked = {"flow_runs": {"name": {"any_": [run_name(said)]}}}
+    runs: list[Any] = []
+
+    def all_known() -> bool:
+        runs[:] = post(server, "task_runs/filter", asked)
+        return bool(runs) and not any(run["state_type"] in ("RUNNING",) for run in runs)
+
+    wait_until(all_known)
+    return {run["name"]: run["state_name"] for run in runs}
+
+
+def logs(server: str, said: str) -> list[str]:
+    [run] = post(server, "flow_runs/filter", {"flow_runs": {"name": {"any_": [run_name(said)]}}})
+    asked = {"logs": {"flow_run_id": {"any_": [run["id"]]}}}
+    return [line["message"] for line in post(server, "logs/filter", asked)]
+
+
+def run_name(said: str) -> str:
+    found = re.search(r"Beginning flow run '([^']+)'", said)
+    assert found, said
+    return found[1]
+
+
+def post(server: str, path: str, body: Any) -> Any:
+    request = urllib.request.Request(
+        f"{server}/{path}", data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def processes_in(folder: Path) -> list[str]:
+    """The command lines of the processes that work in `folder`."""
+    found: list[str] = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink() == folder:
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.1)
+
+
+def read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,76 @@
+"""A toy checkout: our dvc.yaml and a fake door that takes no time, for tests of what is stale and of the flows."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parent.parent
+PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+FOLDERS = {
+    "scrape": "1-raw", "prepare": "2-prepared", "shard": "3-shards", "train": "4-models", "evaluate": "5-metrics",
+    "infer": "6-prints", "report": "7-report",
+}  # fmt: skip
+
+# Stands in for the door: one tiny file a stage, the same for the same params. A file "fail" names a stage that fails,
+# "slow" one that sleeps; a file "ran" tells which were run.
+DOOR = f"""
+import sys, time
+from pathlib import Path
+
+step, name = (sys.argv[1:] + [""])[:2]
+title = f"{{step}} {{name}}".strip()
+with Path("ran").open("a") as ran:
+    ran.write(title + chr(10))
+print("working on", title, flush=True)
+if Path("slow").exists() and title in Path("slow").read_text():
+    time.sleep(600)
+if Path("fail").exists() and title in Path("fail").read_text():
+    sys.exit(f"baren: {{title}} cannot work")
+folder = Path("data", {FOLDERS!r}[step], name)
+folder.mkdir(parents=True, exist_ok=True)
+made = {{"shard": ["items.jsonl"], "train": ["losses.csv"], "evaluate": ["metrics.json"]}}.get(step, ["made"])
+for file in made:
+    (folder / file).write_text("{{}}")
+"""
+
+
+def make_toy(root: Path) -> Path:
+    """Fill the folder `root`, which is not under git, with a checkout in which nothing was built yet."""
+    for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
+        shutil.copy(ROOT / name, root)
+    (root / ".dvc").mkdir()
+    shutil.copy(ROOT / ".dvc/config", root / ".dvc")
+    (root / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
+    (root / "curation").mkdir()
+    for picture_set in PARAMS["pictures"]:
+        shutil.copy(ROOT / f"curation/{picture_set}.csv", root / "curation")
+    (root / "tasks/train").mkdir(parents=True)
+    for file in ("checkpoint", "loop", "precision", "recipe"):
+        (root / f"tasks/train/{file}.py").write_text("# steady\n")
+    (root / "pipelines").mkdir()
+    for recipe in PARAMS["recipes"]:
+        (root / f"pipelines/{recipe}.py").write_text("# a recipe\n")
+    (root / "pipelines/__init__.py").write_text("")
+    (root / "pipelines/__main__.py").write_text(DOOR)
+    return root
+
+
+def environment(**more: str) -> dict[str, str]:
+    """As a person's shell has it after the set-up: the environment's programs first on PATH, our packages found."""
+    return {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        **more,
+    }
+
+
+def run(*command: str, cwd: Path, env: dict[str, str] | None = None, **kwargs: Any) -> subprocess.CompletedProcess[str]:
+    """Run to the end, with what was said kept."""
+    env = env or environment()
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False, **kwargs)
