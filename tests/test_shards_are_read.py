@@ -13,7 +13,7 @@ from shard_sets import SIDE, draw, originals, pack
 
 from tasks.errors import ShardError
 from tasks.files import sha256_file
-from tasks.shard import read
+from tasks.shard import layout, read
 from tasks.shard.read import ShardSet
 
 
@@ -176,7 +176,7 @@ def test_a_file_is_hashed_once_and_again_when_it_was_touched(shards: Path, monke
         hashed.append(path.name)
         return sha256_file(path)
 
-    monkeypatch.setattr(read, "sha256_file", counted)
+    monkeypatch.setattr(layout, "sha256_file", counted)
     ShardSet(shards)
     assert len(hashed) == 3
     hashed.clear()

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import BarenError, ShardError
-from tasks.files import canonical_json, fingerprint, read_json
+from tasks.files import canonical_json, fingerprint, read_json, sha256_file
 from tasks.rows import Packed, Prepared
 
 FORMAT = "baren-shards/1"
@@ -144,6 +144,22 @@ def check_header(path: Path, descriptor: int, shard: ShardFile, side: int) -> No
             f"{path} has not the header its index calls for ({_told(found)}, wanted {shard.num_items} pictures of "
             f"{side} px); {CURE}"
         )
+
+
+def check_file(path: Path, shard: ShardFile, side: int) -> None:
+    """Raise ShardError unless the file is there and every byte of it is what its index says."""
+    descriptor = open_to_read(path)
+    try:
+        check_header(path, descriptor, shard, side)
+    finally:
+        os.close(descriptor)
+    check_hash(path, shard)
+
+
+def check_hash(path: Path, shard: ShardFile) -> None:
+    """Raise ShardError unless the file has the SHA-256 its index gives it."""
+    if sha256_file(path) != shard.sha256:
+        raise ShardError(f"{path} is damaged: its SHA-256 is not the one its index gives; {CURE}")
 
 
 def read_index(folder: Path) -> Index:

@@ -14,11 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.errors import BarenError, ShardError
-from tasks.files import SCRATCH, fingerprint, read_json, sha256_file, write_json
+from tasks.files import SCRATCH, fingerprint, read_json, write_json
 from tasks.progress import Progress
 from tasks.rows import Split
 from tasks.shard.items import Items
-from tasks.shard.layout import CHANNELS, CURE, ITEMS, Index, ShardFile, check_header, open_to_read, read_index
+from tasks.shard.layout import (
+    CHANNELS,
+    CURE,
+    ITEMS,
+    Index,
+    ShardFile,
+    check_hash,
+    check_header,
+    open_to_read,
+    read_index,
+)
 
 Verify = Literal["remembered", "always", "header"]
 
@@ -126,9 +136,7 @@ def _verify(folder: Path, index: Index, *, again: bool, progress: Progress) -> N
     stamps = {shard.file: _stamp(folder / shard.file, shard) for shard in index.shards}
     doubtful = [shard for shard in index.shards if known.get(shard.file) != stamps[shard.file]]
     for shard in progress.track(doubtful, f"verifying {folder}", unit="shards"):
-        path = folder / shard.file
-        if sha256_file(path) != shard.sha256:
-            raise ShardError(f"{path} is damaged: its SHA-256 is not the one its index gives; {CURE}")
+        check_hash(folder / shard.file, shard)
     if doubtful:
         write_json(note, stamps)
 

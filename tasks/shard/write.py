@@ -41,7 +41,7 @@ from tasks.shard.layout import (
     PAGE,
     Index,
     ShardFile,
-    check_header,
+    check_file,
     contents_digest,
     default_per_shard,
     header,
@@ -193,22 +193,13 @@ def _standing(out: Path, picture_set: str, decoder: str, progress: Progress) -> 
         if index.picture_set != picture_set or index.decoder != decoder:
             return None
         for shard in progress.track(index.shards, f"checking {out}", unit="shards"):
-            _check_file(out / shard.file, shard, index.side)
+            check_file(out / shard.file, shard, index.side)
         rows = tuple(read_packed(out / ITEMS))
     except BarenError as error:
         progress.say(f"{picture_set} is packed anew: {error}")
         return None
     intact = sha256_file(out / ITEMS) == index.items_sha256 and len(rows) == index.num_items
     return Standing(index, rows) if intact else None
-
-
-def _check_file(path: Path, shard: ShardFile, side: int) -> None:
-    if not path.exists():
-        raise ShardError(f"{path} is missing")
-    with path.open("rb") as file:
-        check_header(path, file.fileno(), shard, side)
-    if sha256_file(path) != shard.sha256:
-        raise ShardError(f"{path} is damaged: its SHA-256 is not the one its index gives")
 
 
 def _decoder() -> str:
