@@ -1,0 +1,108 @@
+"""python -m pipelines STEP NAME: one step on one picture set or recipe, by hand or from DVC; no server of any kind.
+
+The steps are scrape, prepare, shard (for a picture set), train, evaluate, infer (for a recipe), and report.
+"""
+
+import argparse
+import errno
+import importlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tasks.errors import BarenError, NoRoom, Stopped
+from tasks.progress import Progress
+
+SET_STEPS = {
+    "scrape": "collect the pictures of a set from its source",
+    "prepare": "decide on every picture: kept with its crop, or refused with a reason",
+    "shard": "pack kept crops into tensors",
+}
+RECIPE_STEPS = {
+    "train": "train a recipe's networks",
+    "evaluate": "measure a trained recipe on held-out pictures",
+    "infer": "paint whole held-out photographs",
+}
+TOOLS = {  # each in a module of its own, with main(argv)
+    "sources": "list, check, try and make sources",
+    "shards": "verify, show, compact, export and import shards",
+    "paint": "paint a photograph with a trained recipe",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one step; returns the exit code: 0, 1 for what a person can mend, 128 + signal where one asked for the end."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    progress = Progress()
+    try:
+        if arguments and arguments[0] in TOOLS:
+            return importlib.import_module(f"pipelines.{arguments[0]}").main(arguments[1:])
+        chosen = _parser().parse_args(arguments)
+        progress.listen()
+        _end_with_parent()
+        from pipelines import stages
+        from pipelines.params import Params
+
+        stages.run(chosen.step, getattr(chosen, "name", ""), Params.load(), progress)
+        return 0
+    except BarenError as error:
+        return _told(str(error), 1)
+    except Stopped as stop:
+        return _told(f"{stop}; nothing unfinished was kept as finished, run it again to go on", stop.exit_code)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return _told(str(NoRoom(f"the disk is full ({error}); make room and run it again")), 1)
+
+
+def _told(sentence: str, code: int) -> int:
+    print(f"baren: {sentence}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pipelines", description=__doc__)
+    steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
+    for step, what in SET_STEPS.items():
+        steps.add_parser(step, help=what).add_argument("name", metavar="SET", help="a picture set of params.yaml")
+    for step, what in RECIPE_STEPS.items():
+        steps.add_parser(step, help=what).add_argument("name", metavar="RECIPE", help="a recipe of params.yaml")
+    steps.add_parser("report", help="one page that shows what every stage did")
+    steps.add_parser("check", help="check all of params.yaml and run nothing")
+    for tool, what in TOOLS.items():
+        steps.add_parser(tool, help=what, add_help=False)
+    return parser
+
+
+def _end_with_parent() -> None:
+    """Ask for a clean stop once the process that started us is gone, so that no stage is left running alone."""
+    ancestors = _ancestors()
+
+    def watch() -> None:
+        while all(Path(f"/proc/{pid}").exists() for pid in ancestors) and os.getppid() == ancestors[0]:
+            time.sleep(1)
+        os.kill(os.getpid(), 15)
+
+    if ancestors and ancestors[0] > 1:
+        threading.Thread(target=watch, daemon=True, name="parent").start()
+
+
+def _ancestors() -> list[int]:
+    """Our parent; where that is a shell that only carries our command, its parent too."""
+    parent = os.getppid()
+    try:
+        name = Path(f"/proc/{parent}/comm").read_text().strip()
+        fields = Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()
+        command = Path(f"/proc/{parent}/cmdline").read_bytes().split(b"\0")
+    except OSError:  # no /proc: the parent alone
+        return [parent]
+    if name in {"sh", "dash", "bash"} and b"-c" in command and int(fields[1]) > 1:
+        return [parent, int(fields[1])]
+    return [parent]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

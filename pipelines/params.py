@@ -1,0 +1,171 @@
+"""params.yaml, read once and checked whole: picture sets, recipes, the report."""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+
+import pipelines
+from tasks.errors import ParamsError
+from tasks.evaluate.settings import Evaluate
+from tasks.infer.settings import Infer
+from tasks.prepare.settings import Prepare
+from tasks.report.settings import Report
+from tasks.scrape.settings import Scrape
+from tasks.settings import Settings
+from tasks.shard.settings import Shard
+
+TOP = ("pictures", "recipes", "report")
+SET_KEYS = ("scrape", "prepare", "shard")
+RECIPE_KEYS = ("from", "to", "networks", "train", "evaluate", "infer")
+NOT_RECIPES = {"__main__", "params", "stages", "paint", "shards", "sources"}  # the door's own modules
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """What one domain is collected from, and how it is prepared and packed."""
+
+    name: str
+    scrape: Scrape
+    prepare: Prepare
+    shard: Shard
+
+
+@dataclass(frozen=True)
+class RecipeParams:
+    """A GAN system: its module, the picture sets it learns from, and its settings.
+
+    `learns_from` is the set it paints from and `learns_to` the one it learns to paint; a recipe that paints from
+    noise names its one set in both places.
+    """
+
+    name: str
+    module: ModuleType
+    learns_from: str
+    learns_to: str
+    networks: Settings
+    train: Settings
+    evaluate: Evaluate
+    infer: Infer
+
+
+class Params:
+    """The file's content; each part is checked when it is asked for, `check` asks for all of them."""
+
+    def __init__(self, content: Any) -> None:
+        top = _block(content, "the file", TOP)
+        self._pictures = _named(top["pictures"], "pictures")
+        self._recipes = _named(top["recipes"], "recipes")
+        self._report = top["report"]
+
+    @classmethod
+    def load(cls, path: Path = Path("params.yaml")) -> "Params":
+        """Read the file; raises ParamsError where it is missing, no YAML, or has other keys than it may."""
+        try:
+            return cls(yaml.safe_load(path.read_text(encoding="utf-8")))
+        except FileNotFoundError as error:
+            raise ParamsError(f"{path} is not here; run this from the project's root, or restore the file") from error
+        except yaml.YAMLError as error:
+            raise ParamsError(f"{path} is no YAML: {' '.join(str(error).split())}; correct it there") from error
+
+    @property
+    def picture_sets(self) -> list[str]:
+        """The names of the picture sets, in the file's order."""
+        return list(self._pictures)
+
+    @property
+    def recipes(self) -> list[str]:
+        """The names of the recipes, in the file's order."""
+        return list(self._recipes)
+
+    @property
+    def report(self) -> Report:
+        """The report's settings."""
+        return Report.read(self._report, "report")
+
+    def picture_set(self, name: str) -> PictureSet:
+        """The settings of one picture set; raises ParamsError if it is unknown or wrong."""
+        where = f"pictures.{name}"
+        block = _block(_known(self._pictures, name, "picture set"), where, SET_KEYS)
+        return PictureSet(
+            name=name,
+            scrape=Scrape.read(block["scrape"], f"{where}.scrape"),
+            prepare=Prepare.read(block["prepare"], f"{where}.prepare"),
+            shard=Shard.read(block["shard"], f"{where}.shard"),
+        )
+
+    def recipe(self, name: str) -> RecipeParams:
+        """The settings of one recipe; raises ParamsError if it is unknown or wrong. Imports the recipe, and torch."""
+        where = f"recipes.{name}"
+        block = _block(_known(self._recipes, name, "recipe"), where, RECIPE_KEYS)
+        if name not in known_recipes():
+            raise ParamsError(
+                f"params.yaml: {where} has no file pipelines/{name}.py; known recipes: {', '.join(known_recipes())}"
+            )
+        for key in ("from", "to"):
+            if block[key] not in self._pictures:
+                raise ParamsError(
+                    f"params.yaml: {where}.{key} is {block[key]!r}; "
+                    f"it must name one of the picture sets: {', '.join(self._pictures)}"
+                )
+        module = importlib.import_module(f"pipelines.{name}")
+        if (module.KIND == "noise") != (block["from"] == block["to"]):
+            needs = "one picture set, so from and to must be the same" if module.KIND == "noise" else "two picture sets"
+            raise ParamsError(
+                f"params.yaml: {where} learns from {block['from']!r} to {block['to']!r}; this recipe needs {needs}"
+            )
+        return RecipeParams(
+            name=name,
+            module=module,
+            learns_from=block["from"],
+            learns_to=block["to"],
+            networks=module.Networks.read(block["networks"], f"{where}.networks"),
+            train=module.Train.read(block["train"], f"{where}.train"),
+            evaluate=Evaluate.read(block["evaluate"], f"{where}.evaluate"),
+            infer=Infer.read(block["infer"], f"{where}.infer"),
+        )
+
+    def check(self) -> None:
+        """Check every part, so that a mistake is told before anything runs."""
+        for name in self.picture_sets:
+            self.picture_set(name)
+        for name in self.recipes:
+            self.recipe(name)
+        _ = self.report
+
+
+def known_recipes() -> list[str]:
+    """The recipes there are: one file each beside this one."""
+    return sorted(module.name for module in pkgutil.iter_modules(pipelines.__path__) if module.name not in NOT_RECIPES)
+
+
+def _block(value: Any, where: str, keys: tuple[str, ...]) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ParamsError(f"params.yaml: {where} is {value!r}; it must be a block with the keys {', '.join(keys)}")
+    for key in value:
+        if key not in keys:
+            raise ParamsError(f"params.yaml: {where} has the unknown key {key!r}; known there: {', '.join(keys)}")
+    for key in keys:
+        if key not in value:
+            raise ParamsError(f"params.yaml: {where} lacks the key {key!r}; add it")
+    return value
+
+
+def _named(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping) or not value:
+        raise ParamsError(f"params.yaml: {where} is {value!r}; it must hold at least one named block")
+    for name in value:
+        if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum():
+            raise ParamsError(f"params.yaml: {where} has the name {name!r}; names are of letters, digits, - and _")
+    return value
+
+
+def _known(blocks: Mapping[str, Any], name: str, what: str) -> Any:
+    if name not in blocks:
+        raise ParamsError(f"params.yaml has no {what} {name!r}; it has: {', '.join(blocks)}")
+    return blocks[name]
