@@ -1,5 +1,7 @@
 """What params.yaml says of evaluate."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from tasks.settings import Settings
@@ -8,6 +10,8 @@ from tasks.settings import Settings
 class Evaluate(Settings):
     """recipes.RECIPE.evaluate."""
 
+    # Where the style is an open rendering, each held-out photo has a right answer: its own rendering; null says there is none.
+    answer: Literal["woodblock"] | None = None
     seed: int = 0  # of patches, directions and halvings; the same seed measures the same
     pictures: int = Field(
         default=256, ge=4

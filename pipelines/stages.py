@@ -1,0 +1,207 @@
+"""What each stage is: which folders and settings it hands to its step. Heavy modules are imported where they are used."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from pipelines.executor import make_executor
+from pipelines.params import Params, RecipeParams
+from tasks.errors import BarenError
+from tasks.files import fingerprint, scratch_folder
+from tasks.progress import Progress
+from tasks.rows import Origin, Packed, read_packed, read_scraped
+
+if TYPE_CHECKING:
+    from tasks.shard.read import ShardSet
+
+DATA = Path("data")
+CURATION = Path("curation")
+
+
+def run(step: str, name: str, params: Params, progress: Progress) -> None:
+    """Run step `step` on the picture set or recipe `name`."""
+    match step:
+        case "scrape":
+            params.check()  # the first stage speaks for all: a mistake further down is told before the web is asked
+            _scrape(params, name, progress)
+        case "prepare":
+            _prepare(params, name, progress)
+        case "shard":
+            _shard(params, name, progress)
+        case "train":
+            _train(params.recipe(name), progress)
+        case "evaluate":
+            _evaluate(params.recipe(name), progress)
+        case "infer":
+            _infer(params.recipe(name), progress)
+        case "report":
+            _report(params, progress)
+        case _:
+            params.check()
+
+
+def _scrape(params: Params, name: str, progress: Progress) -> None:
+    from tasks import scrape
+
+    out = DATA / "1-raw" / name
+    if not out.exists() and _recorded(f"scrape@{name}"):
+        raise BarenError(
+            f"dvc.lock records the pictures of {out}, which is not here; fetch them (dvc pull, or dvc checkout if the cache "
+            "has them), or delete dvc.lock to collect them anew"
+        )
+    scrape.run(picture_set=name, settings=params.picture_set(name).scrape, out=out, progress=progress)
+
+
+def _prepare(params: Params, name: str, progress: Progress) -> None:
+    from tasks import prepare
+
+    with make_executor() as executor:
+        prepare.run(
+            picture_set=name,
+            raw=DATA / "1-raw" / name,
+            out=DATA / "2-prepared" / name,
+            settings=params.picture_set(name).prepare,
+            executor=executor,
+            progress=progress,
+        )
+
+
+def _shard(params: Params, name: str, progress: Progress) -> None:
+    from tasks import shard
+
+    with make_executor() as executor:
+        shard.run(
+            picture_set=name,
+            raw=DATA / "1-raw" / name,
+            prepared=DATA / "2-prepared" / name,
+            out=DATA / "3-shards" / name,
+            settings=params.picture_set(name).shard,
+            executor=executor,
+            progress=progress,
+        )
+
+
+def _train(recipe: RecipeParams, progress: Progress) -> None:
+    from tasks import train
+    from tasks.shard.feed import Feed
+    from tasks.shard.read import ShardSet
+    from tasks.train.precision import Precision
+
+    settings: Any = recipe.train
+    built = recipe.module.build(recipe.networks, recipe.train)
+    device = Precision.of(settings).device
+    sets = {key: ShardSet(_shards(recipe, key), progress=progress) for key in built.reads}
+    feeds = {
+        key: Feed(
+            shard_set,
+            split="train",
+            batch=settings.batch,
+            seed=settings.seed,
+            device=device,
+            crop=settings.crop,
+            flip=settings.flip,
+        )
+        for key, shard_set in sets.items()
+    }
+    record = {
+        "recipe": recipe.name,
+        "networks": recipe.networks.model_dump(mode="json"),
+        "train": recipe.train.model_dump(mode="json"),
+        "pictures": {
+            key: {"set": shard_set.name, "fingerprint": shard_set.fingerprint} for key, shard_set in sets.items()
+        },
+    }
+    train.run(
+        recipe=built,
+        feeds=feeds,
+        settings=settings,
+        out=DATA / "4-models" / recipe.name,
+        scratch=scratch_folder("train", recipe.name, fingerprint(record)),
+        progress=progress,
+        record=record,
+    )
+
+
+def _evaluate(recipe: RecipeParams, progress: Progress) -> None:
+    import numpy as np
+
+    from tasks import evaluate, train
+    from tasks.shard.read import ShardSet
+    from tasks.woodblock import render
+
+    def held_out(key: str) -> Any:
+        with ShardSet(_shards(recipe, key), progress=progress) as shard_set:
+            rows = shard_set.rows("held_out")
+            if not len(rows):
+                raise BarenError(
+                    f"{shard_set.name} holds no picture out; raise pictures.{shard_set.name}.shard.held_out in params.yaml"
+                )
+            return shard_set.read(rows[: recipe.evaluate.pictures])
+
+    photos, prints = held_out("from"), held_out("to")
+    known = recipe.evaluate.answer == "woodblock"
+    models = DATA / "4-models" / recipe.name
+    evaluate.run(
+        paint=train.load_painter(models / "best", recipe.module.build(recipe.networks, recipe.train)),
+        last=train.load_painter(models / "last", recipe.module.build(recipe.networks, recipe.train)),
+        untrained=recipe.module.build(recipe.networks, recipe.train).painter(),
+        photos=photos,
+        prints=prints,
+        answers=np.stack([render(photo) for photo in photos]) if known else None,
+        out=DATA / "5-metrics" / recipe.name,
+        settings=recipe.evaluate,
+        progress=progress,
+    )
+
+
+def _infer(recipe: RecipeParams, progress: Progress) -> None:
+    from tasks import infer, train
+    from tasks.files import sha256_file
+
+    best = DATA / "4-models" / recipe.name / "best"
+    items = list(read_packed(_shards(recipe, "from") / "items.jsonl"))
+    learned_from = [item.origin for item in items if item.split == "train"]
+    if recipe.learns_from != recipe.learns_to:
+        learned_from += [item.origin for item in read_packed(_shards(recipe, "to") / "items.jsonl") if item.split == "train"]
+    infer.run(
+        network=train.load_painter(best, recipe.module.build(recipe.networks, recipe.train)),
+        photos=whole_photographs(DATA / "1-raw" / recipe.learns_from, items, recipe.infer.photos),
+        out=DATA / "6-prints" / recipe.name,
+        settings=recipe.infer,
+        progress=progress,
+        checkpoint=sha256_file(best / "weights.safetensors"),
+        learned_from=learned_from,
+    )
+
+
+def whole_photographs(raw: Path, items: Sequence[Packed], num: int) -> list[tuple[str, Path, Origin]]:
+    """Up to `num` held-out photographs, (id, file, origin), uncropped: the largest of each group in turn."""
+    sizes = {row.id: row.width * row.height for row in read_scraped(raw / "items.jsonl")}
+    held_out = {item.picture: item for item in items if item.split == "held_out"}
+    taken: dict[str, int] = {}  # how many of its group come before a picture
+    ranked: list[tuple[int, int, str]] = []
+    for picture in sorted(held_out, key=lambda id: (-sizes[id], id)):
+        group = held_out[picture].group
+        ranked.append((taken.get(group, 0), -sizes[picture], picture))
+        taken[group] = taken.get(group, 0) + 1
+    return [(id, raw / held_out[id].file, held_out[id].origin) for _, _, id in sorted(ranked)[:num]]
+
+
+def _report(params: Params, progress: Progress) -> None:
+    from tasks import report
+
+    report.run(data=DATA, out=DATA / "7-report", settings=params.report, progress=progress)
+
+
+def _shards(recipe: RecipeParams, key: str) -> Path:
+    return DATA / "3-shards" / (recipe.learns_from if key == "from" else recipe.learns_to)
+
+
+def _recorded(stage: str) -> bool:
+    """Whether dvc.lock knows data of this stage."""
+    lock = Path("dvc.lock")
+    content: Any = yaml.safe_load(lock.read_text(encoding="utf-8")) if lock.exists() else None
+    outs = ((content or {}).get("stages") or {}).get(stage, {}).get("outs") or []
+    return any(out.get("nfiles", 0) > 0 for out in outs)

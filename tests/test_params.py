@@ -1,0 +1,77 @@
+"""params.yaml: what is wrong in it is one sentence that names the place, the value and what is allowed."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines.params import Params
+from tasks.errors import ParamsError
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def content() -> dict[str, Any]:
+    """The demonstration's file, to be spoilt."""
+    return copy.deepcopy(yaml.safe_load((ROOT / "params.yaml").read_text()))
+
+
+def test_the_demonstration_is_right() -> None:
+    Params.load(ROOT / "params.yaml").check()
+
+
+def spoil(content: dict[str, Any], place: str, value: Any) -> None:
+    *path, last = place.split(".")
+    block = content
+    for key in path:
+        block = block[key]
+    block[last] = value
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "told"),
+    [
+        ("recipe", {}, ["unknown key 'recipe'", "pictures, recipes, report"]),
+        ("pictures", None, ["pictures", "None"]),
+        ("pictures.photos", [], ["pictures.photos", "scrape, prepare, shard"]),
+        ("pictures.photos.scrap", {}, ["pictures.photos", "'scrap'"]),
+        ("pictures.photos.prepare.side", "64", ["pictures.photos.prepare.side", "'64'", "integer"]),
+        ("pictures.photos.prepare.colour", 1, ["pictures.photos.prepare.colour", "no setting"]),
+        ("pictures.photos.shard.held_out", 1.5, ["pictures.photos.shard.held_out", "1.5", "less than 1"]),
+        ("pictures.photos.scrape.use", "nowhere", ["nowhere", "sample", "folder"]),
+        ("pictures.photos.scrape.query", {"photographs": ["nobody"]}, ["nobody", "chelsea"]),
+        ("recipes.nobody", {}, ["recipes.nobody", "lacks the key"]),
+        ("recipes.travelgan.from", "nowhere", ["recipes.travelgan.from", "'nowhere'", "photos, prints"]),
+        ("recipes.travelgan.from", "prints", ["recipes.travelgan", "two picture sets"]),
+        ("recipes.travelgan.train.epochs", 0, ["recipes.travelgan.train.epochs", "0", "greater than or equal to 1"]),
+        ("recipes.travelgan.train.loss", "lsq", ["recipes.travelgan.train.loss", "'lsq'", "wgan"]),
+        ("recipes.travelgan.networks.side", 60, ["recipes.travelgan.networks.side", "60"]),
+    ],
+)
+def test_a_mistake_is_one_sentence(content: dict[str, Any], place: str, value: Any, told: list[str]) -> None:
+    spoil(content, place, value)
+    with pytest.raises(ParamsError) as error:
+        Params(content).check()
+    sentence = str(error.value)
+    assert all(part in sentence for part in told), sentence
+    assert "\n" not in sentence
+
+
+def test_a_recipe_without_a_file_names_those_there_are(content: dict[str, Any]) -> None:
+    content["recipes"]["watercolour"] = content["recipes"]["travelgan"]
+    with pytest.raises(ParamsError, match=r"pipelines/watercolour\.py; known recipes: .*travelgan"):
+        Params(content).check()
+
+
+def test_a_missing_file_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="is not here"):
+        Params.load(tmp_path / "params.yaml")
+
+
+def test_what_is_no_yaml_is_said(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("pictures: [")
+    with pytest.raises(ParamsError, match="is no YAML"):
+        Params.load(tmp_path / "params.yaml")
