@@ -34,7 +34,7 @@ TOOLS = {  # each in a module of its own, with main(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one step; returns the exit code: 0, 1 for what a person can mend, 128 + signal where one asked for the end."""
+    """Run one step; returns the exit code: 0, 1 for what a person can mend, 128 + signal."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     progress = Progress()
     try:

@@ -18,7 +18,9 @@ def make_executor(choice: str | None = None) -> Executor:
     text = choice or os.environ.get("BAREN_EXECUTOR") or "processes"
     kind, _, count = text.partition(":")
     if kind not in {"processes", "threads"} or not (count == "" or (count.isdigit() and int(count) > 0)):
-        raise ParamsError(f"BAREN_EXECUTOR is {text!r}; it may be processes, threads, or either with a count: processes:4")
+        raise ParamsError(
+            f"BAREN_EXECUTOR is {text!r}; it may be processes, threads, or either with a count: processes:4"
+        )
     num_workers = int(count) if count else len(os.sched_getaffinity(0))
     if kind == "threads":
         return ThreadPoolExecutor(num_workers)

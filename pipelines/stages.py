@@ -1,4 +1,4 @@
-"""What each stage is: which folders and settings it hands to its step. Heavy modules are imported where they are used."""
+"""What each stage is: which folders and settings it hands to its step; heavy modules are imported where used."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from tasks.progress import Progress
 from tasks.rows import Origin, Packed, read_packed, read_scraped
 
 if TYPE_CHECKING:
-    from tasks.shard.read import ShardSet
+    pass
 
 DATA = Path("data")
 CURATION = Path("curation")
@@ -48,8 +48,8 @@ def _scrape(params: Params, name: str, progress: Progress) -> None:
     out = DATA / "1-raw" / name
     if not out.exists() and _recorded(f"scrape@{name}"):
         raise BarenError(
-            f"dvc.lock records the pictures of {out}, which is not here; fetch them (dvc pull, or dvc checkout if the cache "
-            "has them), or delete dvc.lock to collect them anew"
+            f"dvc.lock records the pictures of {out}, which is not here; "
+            "fetch them (dvc pull, or dvc checkout if the cache has them), or delete dvc.lock to collect them anew"
         )
     scrape.run(picture_set=name, settings=params.picture_set(name).scrape, out=out, progress=progress)
 
@@ -91,7 +91,7 @@ def _train(recipe: RecipeParams, progress: Progress) -> None:
 
     settings: Any = recipe.train
     built = recipe.module.build(recipe.networks, recipe.train)
-    device = Precision.of(settings).device
+    device = Precision.chosen(settings).device
     sets = {key: ShardSet(_shards(recipe, key), progress=progress) for key in built.reads}
     feeds = {
         key: Feed(
@@ -126,17 +126,18 @@ def _train(recipe: RecipeParams, progress: Progress) -> None:
 
 def _evaluate(recipe: RecipeParams, progress: Progress) -> None:
     import numpy as np
+    from tasks.woodblock import render
 
     from tasks import evaluate, train
     from tasks.shard.read import ShardSet
-    from tasks.woodblock import render
 
     def held_out(key: str) -> Any:
         with ShardSet(_shards(recipe, key), progress=progress) as shard_set:
             rows = shard_set.rows("held_out")
             if not len(rows):
                 raise BarenError(
-                    f"{shard_set.name} holds no picture out; raise pictures.{shard_set.name}.shard.held_out in params.yaml"
+                    f"{shard_set.name} holds no picture out; "
+                    f"raise pictures.{shard_set.name}.shard.held_out in params.yaml"
                 )
             return shard_set.read(rows[: recipe.evaluate.pictures])
 
@@ -164,7 +165,9 @@ def _infer(recipe: RecipeParams, progress: Progress) -> None:
     items = list(read_packed(_shards(recipe, "from") / "items.jsonl"))
     learned_from = [item.origin for item in items if item.split == "train"]
     if recipe.learns_from != recipe.learns_to:
-        learned_from += [item.origin for item in read_packed(_shards(recipe, "to") / "items.jsonl") if item.split == "train"]
+        learned_from += [
+            item.origin for item in read_packed(_shards(recipe, "to") / "items.jsonl") if item.split == "train"
+        ]
     infer.run(
         network=train.load_painter(best, recipe.module.build(recipe.networks, recipe.train)),
         photos=whole_photographs(DATA / "1-raw" / recipe.learns_from, items, recipe.infer.photos),

@@ -22,7 +22,10 @@ def door(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_help_comes_without_torch() -> None:
-    code = "import sys; from pipelines.__main__ import main\ntry: main(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
+    code = (
+        "import sys; from pipelines.__main__ import main\n"
+        "try: main(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
+    )
     answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert answer.stdout.endswith("False\n"), answer.stderr
     assert "scrape" in answer.stdout
@@ -44,7 +47,9 @@ def test_raw_data_that_is_recorded_but_not_here_is_never_scraped_over(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-    (tmp_path / "dvc.lock").write_text("stages:\n  scrape@photos:\n    outs:\n    - {path: data/1-raw/photos, nfiles: 3}\n")
+    (tmp_path / "dvc.lock").write_text(
+        "stages:\n  scrape@photos:\n    outs:\n    - {path: data/1-raw/photos, nfiles: 3}\n"
+    )
     monkeypatch.chdir(tmp_path)
     assert main(["scrape", "photos"]) == 1
     assert "dvc pull" in capsys.readouterr().err

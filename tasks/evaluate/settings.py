@@ -10,7 +10,7 @@ from tasks.settings import Settings
 class Evaluate(Settings):
     """recipes.RECIPE.evaluate."""
 
-    # Where the style is an open rendering, each held-out photo has a right answer: its own rendering; null says there is none.
+    # Where the style is an open rendering, each held-out photo has a right answer, its own rendering; else null.
     answer: Literal["woodblock"] | None = None
     seed: int = 0  # of patches, directions and halvings; the same seed measures the same
     pictures: int = Field(
