@@ -9,14 +9,14 @@ from types import ModuleType
 from typing import Any
 
 import yaml
-from tasks.infer.settings import Infer
-from tasks.scrape.settings import Scrape
 
 import pipelines
 from tasks.errors import ParamsError
 from tasks.evaluate.settings import Evaluate
+from tasks.infer.settings import Infer
 from tasks.prepare.settings import Prepare
 from tasks.report.settings import Report
+from tasks.scrape.settings import Scrape
 from tasks.settings import Settings
 from tasks.shard.settings import Shard
 

@@ -91,7 +91,7 @@ def _train(recipe: RecipeParams, progress: Progress) -> None:
 
     settings: Any = recipe.train
     built = recipe.module.build(recipe.networks, recipe.train)
-    device = Precision.chosen(settings).device
+    device = Precision.of(settings).device
     sets = {key: ShardSet(_shards(recipe, key), progress=progress) for key in built.reads}
     feeds = {
         key: Feed(
@@ -126,10 +126,11 @@ def _train(recipe: RecipeParams, progress: Progress) -> None:
 
 def _evaluate(recipe: RecipeParams, progress: Progress) -> None:
     import numpy as np
-    from tasks.woodblock import render
 
-    from tasks import evaluate, train
+    from tasks import train
+    from tasks.evaluate import translation
     from tasks.shard.read import ShardSet
+    from tasks.woodblock import render
 
     def held_out(key: str) -> Any:
         with ShardSet(_shards(recipe, key), progress=progress) as shard_set:
@@ -144,7 +145,7 @@ def _evaluate(recipe: RecipeParams, progress: Progress) -> None:
     photos, prints = held_out("from"), held_out("to")
     known = recipe.evaluate.answer == "woodblock"
     models = DATA / "4-models" / recipe.name
-    evaluate.run(
+    translation.run(
         paint=train.load_painter(models / "best", recipe.module.build(recipe.networks, recipe.train)),
         last=train.load_painter(models / "last", recipe.module.build(recipe.networks, recipe.train)),
         untrained=recipe.module.build(recipe.networks, recipe.train).painter(),

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tasks import evaluate
 from tasks.errors import BarenError, ParamsError, Stopped
+from tasks.evaluate import translation
 from tasks.evaluate.settings import Evaluate
 from tasks.measures.pictures import to_bytes, to_float
 from tasks.progress import Progress
@@ -39,7 +39,7 @@ def rendered(pictures: Tensor) -> np.ndarray:
 
 def test_a_good_painter_beats_all_that_it_is_measured_beside(tmp_path: Path) -> None:
     photos, others = scenes(12), scenes(12, seed=1)
-    metrics = evaluate.run(
+    metrics = translation.run(
         paint=nearly, untrained=nonsense, last=right, photos=photos.numpy(), prints=rendered(others),
         answers=rendered(photos), out=tmp_path / "m", settings=Evaluate(batch=5, floors=2), progress=QUIET,
     )  # fmt: skip
@@ -63,7 +63,7 @@ def test_a_good_painter_beats_all_that_it_is_measured_beside(tmp_path: Path) -> 
 
 
 def test_without_answers_only_sets_are_compared(tmp_path: Path) -> None:
-    metrics = evaluate.run(
+    metrics = translation.run(
         paint=right, untrained=nonsense, photos=scenes(6).numpy(), prints=rendered(scenes(5, seed=1)), answers=None,
         out=tmp_path / "m", settings=Evaluate(pictures=4), progress=QUIET,
     )  # fmt: skip
@@ -73,7 +73,7 @@ def test_without_answers_only_sets_are_compared(tmp_path: Path) -> None:
 
 def test_the_same_seed_measures_the_same(tmp_path: Path) -> None:
     def once(name: str) -> str:
-        evaluate.run(
+        translation.run(
             paint=right, untrained=nonsense, photos=scenes(4).numpy(), prints=rendered(scenes(4, seed=1)),
             answers=None, out=tmp_path / name, settings=Evaluate(), progress=QUIET,
         )  # fmt: skip
@@ -84,7 +84,7 @@ def test_the_same_seed_measures_the_same(tmp_path: Path) -> None:
 
 def test_too_few_pictures_and_two_sizes_are_refused_in_a_sentence(tmp_path: Path) -> None:
     def attempt(photos: Tensor, prints: Tensor) -> None:
-        evaluate.run(
+        translation.run(
             paint=right, untrained=right, photos=photos.numpy(), prints=prints.numpy(), answers=None,
             out=tmp_path / "m", settings=Evaluate(), progress=QUIET,
         )  # fmt: skip
@@ -104,7 +104,7 @@ def test_a_stop_leaves_nothing_behind(tmp_path: Path) -> None:
         return images
 
     with pytest.raises(Stopped):
-        evaluate.run(
+        translation.run(
             paint=stop, untrained=right, photos=scenes(4).numpy(), prints=scenes(4).numpy(), answers=None,
             out=tmp_path / "m", settings=Evaluate(batch=2), progress=progress,
         )  # fmt: skip

@@ -1,5 +1,1 @@
-"""Evaluate: a trained recipe measured on pictures it never saw."""
-
-from tasks.evaluate.translation import run
-
-__all__ = ["run"]
+"""Evaluate: a trained recipe measured on pictures it never saw; translation.run for recipes that paint photos."""
