@@ -131,9 +131,12 @@ class Params:
         )
 
     def check(self) -> None:
-        """Check every part, so that a mistake is told before anything runs."""
+        """Check every part, so that a mistake is told before anything runs. Imports every source and recipe."""
+        from tasks.scrape.registry import find
+
         for name in self.picture_sets:
-            self.picture_set(name)
+            scrape = self.picture_set(name).scrape
+            find(scrape.use).Query.read(scrape.query, f"pictures.{name}.scrape.query")
         for name in self.recipes:
             self.recipe(name)
         _ = self.report

@@ -67,7 +67,7 @@ def test_a_stopped_step_ends_with_the_signals_code(tmp_path: Path, signum: signa
         text=True,
     )
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("data/1-raw/photos/**/*.jpg")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob(".scratch/**/*.jpg")) and time.monotonic() < deadline:
         time.sleep(0.05)
     step.send_signal(signum)
     _, told = step.communicate(timeout=30)
@@ -83,21 +83,20 @@ def test_a_step_ends_when_its_parent_dies(tmp_path: Path) -> None:
         "step = subprocess.Popen([sys.executable, '-m', 'pipelines', 'scrape', 'photos'])\n"
         "print(step.pid, flush=True); time.sleep(600)"
     )
-    parent = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-    )
-    assert parent.stdout is not None
-    pid = int(parent.stdout.readline())
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("data/1-raw/photos/**/*.jpg")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    parent.kill()
-    parent.wait()
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob(".scratch/**/*.jpg")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        parent.kill()
     while _runs(pid) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not _runs(pid)

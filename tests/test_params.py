@@ -43,7 +43,7 @@ def spoil(content: dict[str, Any], place: str, value: Any) -> None:
         ("pictures.photos.shard.held_out", 1.5, ["pictures.photos.shard.held_out", "1.5", "less than 1"]),
         ("pictures.photos.scrape.use", "nowhere", ["nowhere", "sample", "folder"]),
         ("pictures.photos.scrape.query", {"photographs": ["nobody"]}, ["nobody", "chelsea"]),
-        ("recipes.nobody", {}, ["recipes.nobody", "lacks the key"]),
+        ("recipes.nobody", {}, ["recipes.nobody", "lacks the key 'from'"]),
         ("recipes.travelgan.from", "nowhere", ["recipes.travelgan.from", "'nowhere'", "photos, prints"]),
         ("recipes.travelgan.from", "prints", ["recipes.travelgan", "two picture sets"]),
         ("recipes.travelgan.train.epochs", 0, ["recipes.travelgan.train.epochs", "0", "greater than or equal to 1"]),
