@@ -6,7 +6,8 @@ A file's header is read first, and checked against limits; only then is anything
 import io
 import os
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,13 @@ Pixels = npt.NDArray[np.uint8]  # [H, W, 3], RGB
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "PPM", "JPEG2000")
 ORIENTATION = 0x0112  # the EXIF tag
 TURNED = (5, 6, 7, 8)  # orientations that swap width and height
+# OpenCV's flags for a JPEG decoded at 1/part of its size.
+REDUCED = {
+    1: 0,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+}
 # What Pillow's decoders raise on damaged bytes, by format.
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, KeyError, OverflowError)
 
@@ -59,12 +67,48 @@ def open_picture(path: Path, limits: Limits = LIMITS) -> Pixels:
     animation the first frame is taken. Raises PictureRefused with the reasons of `read_header`, and "truncated"
     (some pixels are missing or damaged) or "odd depth" (32-bit and floating-point pixels have no agreed white).
     """
+    return _open(path, limits, lambda _: 1)[0]
+
+
+def open_reduced(path: Path, least: int, limits: Limits = LIMITS) -> tuple[Pixels, Header]:
+    """The picture at 1, 1/2, 1/4 or 1/8 of its size, the least whose short side still has `least` pixels; its header.
+
+    A JPEG is decoded at that size, in a fraction of the time; others are averaged down.
+    """
+    return _open(path, limits, lambda header: _reduction(min(header.width, header.height) // max(least, 1)))
+
+
+def cut_all(path: Path, crops: Sequence[Crop], limits: Limits = LIMITS) -> list[Pixels]:
+    """The squares that `crops` name of the file at `path`; decoded no larger than the least shrunk of them needs."""
+    picture, header = _open(
+        path, limits, lambda _: _reduction(min(min(crop.width, crop.height) // crop.side for crop in crops))
+    )
+    across, down = picture.shape[1] / header.width, picture.shape[0] / header.height
+    return [cut(picture, _scaled(crop, across, down)) for crop in crops]
+
+
+def cut(picture: Pixels, crop: Crop) -> Pixels:
+    """The square that `crop` names, uint8 [side, side, 3].
+
+    Pixels are copied, not resampled, where the box already has that size and stands straight; a box is averaged down
+    (area) or interpolated up (cubic). What lies beyond the picture's edge is its mirror image.
+    """
+    box = _turned_box(picture, crop) if crop.turn else _box(picture, crop.left, crop.top, crop.width, crop.height)
+    if crop.width == crop.height == crop.side:
+        return np.ascontiguousarray(box)
+    way = cv2.INTER_AREA if min(crop.width, crop.height) >= crop.side else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(box, (crop.side, crop.side), interpolation=way), np.uint8)
+
+
+def _open(path: Path, limits: Limits, reduction: Callable[[Header], int]) -> tuple[Pixels, Header]:
+    """The picture decoded at 1/`reduction(header)` of its size, and its header."""
     data = _bytes(path, limits)
     with _opened(data) as image:
         header = _checked(image, limits)
+        part = reduction(header)
         turn = _orientation(image)
         if header.format == "jpeg" and image.mode in ("L", "RGB") and _is_srgb(image):
-            return _upright(_jpeg(data), turn)
+            return _upright(_jpeg(data, part), turn), header
         try:
             image.load()
             turn = _orientation(image)  # some of Pillow's decoders turn the picture themselves, and say so here
@@ -73,20 +117,7 @@ def open_picture(path: Path, limits: Limits = LIMITS) -> Pixels:
             raise
         except DAMAGED as error:
             raise PictureRefused("truncated", str(error)) from error
-        return _upright(pixels, turn)
-
-
-def cut(picture: Pixels, crop: Crop) -> Pixels:
-    """The square that `crop` names, uint8 [side, side, 3].
-
-    Pixels are copied, not resampled, where the box already has that size; a box is averaged down (area) or
-    interpolated up (cubic). What lies beyond the picture's edge is its mirror image.
-    """
-    box = _box(picture, crop.left, crop.top, crop.width, crop.height)
-    if crop.width == crop.height == crop.side:
-        return np.ascontiguousarray(box)
-    way = cv2.INTER_AREA if min(crop.width, crop.height) >= crop.side else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(box, (crop.side, crop.side), interpolation=way), np.uint8)
+        return _averaged(_upright(pixels, turn), part), header
 
 
 def _bytes(path: Path, limits: Limits) -> bytes:
@@ -155,9 +186,10 @@ def _profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
         return None
 
 
-def _jpeg(data: bytes) -> Pixels:
+def _jpeg(data: bytes, part: int) -> Pixels:
     # OpenCV decodes a plain JPEG to the same picture in half of Pillow's time.
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    way = REDUCED[part] | cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), way)
     if pixels is None:
         raise PictureRefused("truncated", "the JPEG ends early or is damaged")
     return np.asarray(pixels, np.uint8)
@@ -222,6 +254,39 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
         case _:
             return pixels
     return np.ascontiguousarray(turned)
+
+
+def _reduction(most: int) -> int:
+    """The largest of 1, 2, 4, 8 that is at most `most`."""
+    return max((part for part in REDUCED if part <= most), default=1)
+
+
+def _averaged(picture: Pixels, part: int) -> Pixels:
+    if part == 1:
+        return picture
+    height, width = picture.shape[:2]
+    size = (-(-width // part), -(-height // part))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _scaled(crop: Crop, across: float, down: float) -> Crop:
+    """The same square in a picture that is `across` times as wide and `down` times as high."""
+    if across == down == 1:
+        return crop
+    left, top = round(crop.left * across), round(crop.top * down)
+    right, bottom = round((crop.left + crop.width) * across), round((crop.top + crop.height) * down)
+    return replace(crop, left=left, top=top, width=max(1, right - left), height=max(1, bottom - top))
+
+
+def _turned_box(picture: Pixels, crop: Crop) -> Pixels:
+    """The box as it stands once turned about its centre, sampled at the picture's own scale."""
+    middle = (crop.left + (crop.width - 1) / 2, crop.top + (crop.height - 1) / 2)
+    turn = cv2.getRotationMatrix2D(middle, crop.turn, 1.0)
+    turn[:, 2] -= (crop.left, crop.top)
+    size = (crop.width, crop.height)
+    return np.asarray(
+        cv2.warpAffine(picture, turn, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101), np.uint8
+    )
 
 
 def _box(picture: Pixels, left: int, top: int, width: int, height: int) -> Pixels:

@@ -59,13 +59,17 @@ class Scraped:
 
 @dataclass(frozen=True)
 class Crop:
-    """A square to cut: a box in pixels of the upright picture, resized to `side` where it is not that size already."""
+    """A square to cut: a box in pixels of the upright picture, resized to `side` where it is not that size already.
+
+    The box may reach beyond the picture, which is mirrored there, and may be turned about its centre.
+    """
 
     left: int
     top: int
     width: int
     height: int
     side: int
+    turn: float = 0.0  # degrees clockwise
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ class Prepared:
     sha256: str  # of the original file
     file: str | None = None  # relative to data/1-raw/SET
     crop: Crop | None = None
+    detail: str = ""  # what a person asks next: the size that was too small, the picture it is a copy of
     measures: Mapping[str, float] = dataclasses.field(default_factory=dict[str, float])
 
 

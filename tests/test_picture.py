@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageFilter
 
 from tasks.errors import PictureRefused
 from tasks.limits import Limits
-from tasks.picture import cut, open_picture, read_header
+from tasks.picture import cut, cut_all, open_picture, open_reduced, read_header
 from tasks.rows import Crop
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
@@ -213,3 +213,35 @@ def test_beyond_the_edge_lies_the_mirror_image() -> None:
     assert np.array_equal(square[:, :4], PICTURE[:8, 4:0:-1])
     with pytest.raises(PictureRefused, match="crop outside"):
         cut(PICTURE, Crop(60, 0, 8, 8, 8))
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_a_reduced_picture_keeps_its_least_side(tmp_path: Path, name: str) -> None:
+    path = saved(tmp_path, name, banded(603, 401))
+    for least, shape in {401: (401, 603), 201: (401, 603), 200: (201, 302), 50: (51, 76), 1: (51, 76)}.items():
+        pixels, header = open_reduced(path, least)
+        assert pixels.shape == (*shape, 3)
+        assert (header.width, header.height) == (603, 401)
+        assert close(pixels[: shape[0] // 5], RED, 10)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_crops_of_a_file_are_those_of_the_picture(tmp_path: Path, name: str) -> None:
+    smooth = banded(640, 480).filter(ImageFilter.GaussianBlur(8))
+    path = saved(tmp_path, name, smooth)
+    own_scale, shrunk = Crop(100, 90, 64, 64, 64), Crop(10, 20, 400, 400, 64)
+    picture = open_picture(path)
+    both = cut_all(path, [own_scale, shrunk])
+    assert np.array_equal(both[0], cut(picture, own_scale)), "nothing is reduced while one crop keeps its scale"
+    (reduced,) = cut_all(path, [shrunk])
+    assert np.abs(reduced.astype(int) - cut(picture, shrunk)).max() <= 12
+
+
+def test_a_turned_box_is_sampled_as_it_stands() -> None:
+    picture = np.zeros((90, 90, 3), np.uint8)
+    picture[40:50, 20:70] = 255  # a level bar
+    upright = cut(picture, Crop(25, 25, 40, 40, 40, turn=90.0))
+    assert upright[:, 15:25].mean() > 200, "seen from a box turned clockwise, it stands"
+    slanted = cut(picture, Crop(25, 25, 40, 40, 40, turn=45.0))
+    assert slanted[4, -5].mean() > 200, "or rises to the right"
+    assert slanted[4, 4].mean() < 50

@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tasks.errors import BarenError, ParamsError, Stopped
+from tasks.errors import BarenError, ParamsError, PictureRefused, Stopped
 from tasks.files import write_json, write_json_lines
 from tasks.limits import Limits
-from tasks.picture import cut, open_picture
+from tasks.picture import cut, cut_all, open_picture
 from tasks.prepare import run
+from tasks.prepare.crop import Box, centre, fit, tiles, whole
 from tasks.prepare.settings import Prepare
 from tasks.progress import Progress
-from tasks.rows import Origin, Prepared, Scraped, as_json, read_prepared
+from tasks.rows import Crop, Origin, Prepared, Scraped, as_json, read_prepared
 
 
 class Here(Executor):
@@ -53,10 +54,12 @@ def raw_folder(folder: Path, sizes: Sequence[tuple[int, int]], more: Sequence[Sc
     return folder
 
 
-def prepared(raw: Path, out: Path, executor: Executor | None = None, **settings: Any) -> list[Prepared]:
+def prepared(
+    raw: Path, out: Path, executor: Executor | None = None, curation: Path | None = None, **settings: Any
+) -> list[Prepared]:
     run(
         picture_set="photos", raw=raw, out=out, settings=Prepare(**{"side": 32, **settings}),
-        executor=executor or Here(), progress=Progress(),
+        executor=executor or Here(), progress=Progress(), curation=curation,
     )  # fmt: skip
     return list(read_prepared(out / "ledger.jsonl"))
 
@@ -85,9 +88,9 @@ def test_every_candidate_is_counted_once(tmp_path: Path) -> None:
 
 
 def test_the_last_word_on_a_picture_counts(tmp_path: Path) -> None:
-    more = [scraped(7, outcome="failed", reason="timeout", file=None), scraped(7, batch=2, file="pictures/0000.png")]
-    rows = prepared(raw_folder(tmp_path / "raw", [(50, 40)], more), tmp_path / "out")
-    assert [(row.id, row.outcome) for row in rows] == [("folder:0000", "kept"), ("folder:0007", "kept")]
+    more = [scraped(7, outcome="failed", reason="timeout", file=None), scraped(7, batch=2, file="pictures/0001.png")]
+    rows = prepared(raw_folder(tmp_path / "raw", [(50, 40)] * 2, more), tmp_path / "out", duplicates=-1)
+    assert [(row.id, row.outcome) for row in rows][2:] == [("folder:0007", "kept")]
 
 
 def test_the_ledger_is_the_same_for_any_workers(tmp_path: Path) -> None:
@@ -143,3 +146,57 @@ def test_real_pictures_are_prepared(real_pictures: Path, tmp_path: Path) -> None
     for row in decided:
         if row.crop is not None and row.file is not None:
             assert cut(open_picture(raw / row.file), row.crop).shape == (256, 256, 3)
+
+
+def test_crops_of_every_kind() -> None:
+    box = Box(10, 20, 10 + 100, 20 + 70)
+    assert centre(box, 32) == Crop(44, 39, 32, 32, 32)
+    assert fit(box, 32) == Crop(25, 20, 70, 70, 32)
+    assert whole(box, 32) == Crop(10, 20, 100, 70, 32)
+    assert [(crop.left, crop.top) for crop in tiles(box, 32, 16)] == [
+        (12, 23), (44, 23), (76, 23), (12, 55), (44, 55), (76, 55),
+    ]  # fmt: skip
+    assert [crop.left for crop in tiles(box, 32, 2)] == [44, 44], "the middle ones"
+    for kind in (centre, fit, whole):
+        with pytest.raises(PictureRefused, match="too small"):
+            kind(box, 71)
+
+
+def test_every_kind_of_crop_is_prepared_and_cut(tmp_path: Path) -> None:
+    raw = raw_folder(tmp_path / "raw", [(150, 90), (96, 120)])
+    for kind, crops in {"centre": 2, "tiles": 16, "fit": 2, "whole": 2}.items():
+        rows = prepared(raw, tmp_path / kind, crop=kind, max_crops=8)
+        assert sum(row.outcome == "kept" for row in rows) == crops
+        assert len({row.id for row in rows}) == crops
+        for row in rows:
+            assert row.crop is not None
+            assert [square.shape for square in cut_all(raw / str(row.file), [row.crop])] == [(32, 32, 3)]
+    report = json.loads((tmp_path / "tiles" / "report.json").read_text())
+    assert (report["kept"], report["crops"]) == (2, 16)
+
+
+def test_a_persons_word_overrides(tmp_path: Path) -> None:
+    raw = raw_folder(tmp_path / "raw", [(50, 40)] * 3 + [(20, 20)])
+    Image.new("RGB", (60, 60), (190, 120, 120)).save(raw / "pictures" / "0001.png")
+    without = prepared(raw, tmp_path / "out")
+    assert [row.reason for row in without] == ["", "low information", "", "too small"]
+    (tmp_path / "words.csv").write_text(
+        "id,verdict,reason\nfolder:0000,reject,dull\nfolder:0001,keep,\nfolder:0003,keep,\n"
+    )
+    told = prepared(raw, tmp_path / "out", curation=tmp_path / "words.csv")
+    assert [(row.reason, row.detail) for row in told[:3]] == [("rejected by hand", "dull"), ("", ""), ("", "")]
+    assert told[3].reason == "too small"
+
+
+def test_only_named_licences_are_kept(tmp_path: Path) -> None:
+    free = scraped(8, file="pictures/0000.png", origin=Origin(source="folder", page="", url="", licence="CC0"))
+    rows = prepared(raw_folder(tmp_path / "raw", [(50, 40)], [free]), tmp_path / "out", licences=("CC0",))
+    assert [(row.reason, row.detail) for row in rows] == [("licence", "unknown"), ("", "")]
+
+
+def test_a_copy_is_refused_and_names_what_it_copies(tmp_path: Path) -> None:
+    again = scraped(5, file="pictures/0000.png", sha256=scraped(0).sha256)
+    rows = prepared(raw_folder(tmp_path / "raw", [(50, 40)], [again]), tmp_path / "out")
+    assert [(row.reason, row.detail, row.group) for row in rows] == [
+        ("", "", "folder:0000"), ("duplicate", "of folder:0000", "folder:0000"),
+    ]  # fmt: skip

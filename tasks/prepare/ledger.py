@@ -10,14 +10,14 @@ from tasks.files import no_half_folder, read_json, write_json, write_json_lines
 from tasks.rows import Prepared, Scraped, as_json, in_ledger_order, read_scraped
 
 
-def candidates(raw: Path) -> list[Scraped]:
-    """The rows that the present query found, in ledger order; of an id tried more than once, the last word."""
+def candidates(raw: Path) -> tuple[list[Scraped], set[str]]:
+    """The rows that the present query found, in ledger order, and the ids of all that was ever scraped for the set.
+
+    Of an id tried more than once, the last word counts.
+    """
     query = read_json(raw / "query.json")["query"]
-    latest: dict[str, Scraped] = {}
-    for row in read_scraped(raw / "items.jsonl"):
-        if row.query == query:
-            latest[row.id] = row
-    return in_ledger_order(latest.values())
+    latest = {row.id: row for row in read_scraped(raw / "items.jsonl")}
+    return in_ledger_order(row for row in latest.values() if row.query == query), set(latest)
 
 
 def report_of(picture_set: str, rows: Sequence[Prepared], num_candidates: int) -> dict[str, Any]:

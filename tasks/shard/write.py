@@ -233,7 +233,6 @@ def cut_all(path: Path, digest: str, crops: Sequence[Crop]) -> list[Pixels]:
     if sha256_file(path) != digest:
         raise ShardError(f"{path} is not the file the ledger was made from; restore it (dvc checkout)")
     try:
-        upright = picture.open_picture(path, ANY)
-        return [picture.cut(upright, crop) for crop in crops]
+        return picture.cut_all(path, crops, ANY)
     except PictureRefused as error:
         raise ShardError(f"{path} cannot be cut ({error}); run the prepare stage again (dvc repro)") from error
