@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,15 @@ from typing import Any
 WAITING = 0.05  # seconds between two looks at a group that is ending
 
 
-def on_a_leash(command: list[str], grace: float, **streams: Any) -> subprocess.Popen[str]:
-    """Start `command` under a guard; its group ends when `let_go` is called, or when this process does."""
+def on_a_leash(
+    command: list[str], grace: float, variables: Mapping[str, str] | None = None, **streams: Any
+) -> subprocess.Popen[str]:
+    """Start `command` under a guard, with `variables` more in its environment.
+
+    Its group ends when `let_go` is called, or when this process does.
+    """
     return subprocess.Popen(
-        [sys.executable, "-m", "flows.guard", f"{grace}", *command], env=environment(), stdin=subprocess.PIPE,
+        [sys.executable, "-m", "flows.guard", f"{grace}", *command], env={**environment(), **(variables or {})}, stdin=subprocess.PIPE,
         text=True, errors="replace", start_new_session=True, **streams,
     )  # fmt: skip
 

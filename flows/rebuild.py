@@ -1,45 +1,62 @@
 """The DAG of dvc.yaml through Prefect: one task a stage, independent stages side by side, only the stale ones run."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
+from prefect.context import get_run_context
 from prefect.futures import PrefectFuture, wait
 from prefect.states import Completed, Failed
 
+from flows.artifacts import leave_artifacts
 from flows.dag import Dag, ask, step_of
-from flows.steps import Workbench, as_task
+from flows.departed import mark_departed
+from flows.steps import HABITS, Habit, Workbench, as_task
 from flows.turn import turn
 
 
 @flow(name="rebuild", persist_result=False)
 def rebuild(recipe: str | None = None) -> State[Any]:
     """Bring everything up to date, or only what one recipe needs; the flow fails where a stage does."""
-    purpose = f"a rebuild of {recipe or 'everything'}"
-    with turn(purpose, get_run_logger().info) as held:
+    with checkout(f"a rebuild of {recipe or 'everything'}") as bench:
         dag = ask()
-        return walk(dag.part_of(recipe) if recipe else dag, Workbench(held))
+        return walk(dag.part_of(recipe) if recipe else dag, bench)
 
 
-def walk(dag: Dag, bench: Workbench, forced: frozenset[str] = frozenset()) -> State[Any]:
+@contextmanager
+def checkout(purpose: str) -> Generator[Workbench]:
+    """Hold the checkout we stand in for `purpose`, and yield the bench to run its stages on."""
+    logger = get_run_logger()
+    mark_departed(get_run_context().flow_run.id, logger.warning)  # type: ignore[union-attr]
+    with turn(purpose, logger.info) as held:
+        yield Workbench(held)
+
+
+def walk(
+    dag: Dag, bench: Workbench, forced: frozenset[str] = frozenset(), habits: Mapping[str, Habit] = HABITS
+) -> State[Any]:
     """Run the stale stages of `dag`, each after all it waits for; a stage whose forerunner failed is not run."""
     stale = dag.stale() | forced
     titles = titled(dag)
     futures: dict[str, PrefectFuture[Any]] = {}
     try:
         for stage, upstream in dag.waits_for.items():
+            step = step_of(stage)
             reasons = dag.changed.get(stage, ()) if stage in stale else None
-            futures[stage] = as_task(step_of(stage), titles[stage]).submit(
-                stage, reasons, bench, stage in forced, wait_for=[futures[name] for name in upstream]
+            futures[stage] = as_task(step, titles[stage]).submit(
+                stage, reasons, bench, habits[step], stage in forced, wait_for=[futures[name] for name in upstream]
             )
         wait(list(futures.values()))
     except BaseException:  # Ctrl-C, SIGTERM, a cancelled run: nothing is left running
         bench.stop()
         raise
-    return _verdict({stage: future.state for stage, future in futures.items()})
+    states = {stage: future.state for stage, future in futures.items()}
+    leave_artifacts((stage for stage, state in states.items() if _ran(state)), get_run_logger().warning)
+    return _verdict(states)
 
 
 def titled(dag: Dag) -> dict[str, str]:
@@ -56,10 +73,14 @@ def titled(dag: Dag) -> dict[str, str]:
 def _verdict(states: Mapping[str, State[Any]]) -> State[Any]:
     failed = [stage for stage, state in states.items() if state.is_failed() or state.is_crashed()]
     waiting = [stage for stage, state in states.items() if not state.is_final()]
-    ran = [stage for stage, state in states.items() if state.is_completed() and state.name != "Cached"]
+    ran = [stage for stage, state in states.items() if _ran(state)]
     if failed:
         behind = f"; not run, because they follow: {', '.join(waiting)}" if waiting else ""
         return Failed(message=f"{', '.join(failed)} failed{behind}")
     if ran:
         return Completed(message=f"brought up to date: {', '.join(ran)}")
     return Completed(message="everything was up to date")
+
+
+def _ran(state: State[Any]) -> bool:
+    return state.is_completed() and state.name != "Cached"

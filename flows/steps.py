@@ -1,8 +1,9 @@
 """A step as Prefect sees it: one named task, with its retries and its time limit, run as a subprocess of DVC."""
 
+import queue
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,10 +13,10 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from flows.dag import step_of
 from flows.guard import end_group, let_go, on_a_leash
 
 HOUR = 3600.0
+WORTH_ANOTHER_TRY = "exited with 75"  # as DVC tells of the code by which a step says that a later try may succeed
 GRACE = 60.0  # seconds a stage that is told to stop has to save its checkpoint
 
 Outcome = Literal["ran", "unchanged"]
@@ -42,7 +43,11 @@ HABITS = {
 
 
 class StageFailed(Exception):
-    """A stage ended with another code than 0; its own sentence is in the log above."""
+    """A stage ended with another code than 0, its own sentence in the log above; `again` where a later try may help."""
+
+    def __init__(self, sentence: str, again: bool = False) -> None:
+        super().__init__(sentence)
+        self.again = again
 
 
 class Workbench:
@@ -54,36 +59,42 @@ class Workbench:
     def __init__(self, held: int, num_accelerators: int | None = None, grace: float = GRACE) -> None:
         self._held = held
         self._grace = grace
-        self._accelerators = threading.Semaphore(num_accelerators or count_accelerators())
+        self._accelerators: queue.Queue[int] = queue.Queue()
+        self._num_accelerators = num_accelerators or count_accelerators()
+        for number in range(self._num_accelerators):
+            self._accelerators.put(number)
         self._leashes: set[subprocess.Popen[str]] = set()
         self._guarding = threading.Lock()
-        self.stopped = False
+        self.stopping = threading.Event()
 
     def run(self, stage: str, say: Callable[[str], None], habit: Habit, *, force: bool = False) -> Outcome:
         """Run one stage through DVC, passing on what it says; StageFailed where it ends badly or takes too long."""
         if not habit.trains:
-            return self._run(stage, say, habit, force)
-        if not self._accelerators.acquire(blocking=False):
+            return self._run(stage, say, habit, force, {})
+        if self._accelerators.empty():
             say("waiting for another training to end")
-            self._accelerators.acquire()
+        number = self._accelerators.get()
         try:
-            return self._run(stage, say, habit, force)
+            chosen = {"CUDA_VISIBLE_DEVICES": f"{number}"} if self._num_accelerators > 1 else {}
+            return self._run(stage, say, habit, force, chosen)
         finally:
-            self._accelerators.release()
+            self._accelerators.put(number)
 
     def stop(self) -> None:
         """Ask every running stage to stop, start no other, and return when their processes are gone."""
         with self._guarding:
-            self.stopped = True
+            self.stopping.set()
             running = list(self._leashes)
         for process in running:
             let_go(process)
         for process in running:
             process.wait()
 
-    def _run(self, stage: str, say: Callable[[str], None], habit: Habit, force: bool) -> Outcome:
+    def _run(
+        self, stage: str, say: Callable[[str], None], habit: Habit, force: bool, variables: Mapping[str, str]
+    ) -> Outcome:
         command = ["dvc", "--wait-for-lock", "repro", "--single-item", *(["--force"] if force else []), stage]
-        process, group = self._start(command)
+        process, group = self._start(command, variables)
         late = threading.Event()
 
         def out_of_time() -> None:
@@ -95,11 +106,13 @@ class Workbench:
         # Where the guard itself was killed its group is still there, and holds our pipe open.
         threading.Thread(target=lambda: (process.wait(), end_group(group, self._grace)), daemon=True).start()
         outcome: Outcome = "unchanged"
+        again = False
         try:
             assert process.stdout is not None
             for line in process.stdout:
                 if line.startswith("Running stage"):
                     outcome = "ran"
+                again = again or line.rstrip().endswith(WORTH_ANOTHER_TRY)
                 if line.strip():
                     say(line.rstrip())
             code = process.wait()
@@ -111,15 +124,15 @@ class Workbench:
         if late.is_set():
             raise StageFailed(f"{stage} was stopped after its time limit of {habit.limit / HOUR:g} hours")
         if code:
-            raise StageFailed(f"{stage} ended with code {code}; its last lines say why")
+            raise StageFailed(f"{stage} failed; its last lines say why", again)
         return outcome
 
-    def _start(self, command: list[str]) -> tuple[subprocess.Popen[str], int]:
+    def _start(self, command: list[str], variables: Mapping[str, str]) -> tuple[subprocess.Popen[str], int]:
         with self._guarding:
-            if self.stopped:
+            if self.stopping.is_set():
                 raise StageFailed("not started: the run is stopping")
             process = on_a_leash(
-                command, self._grace, stdout=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=(self._held,)
+                command, self._grace, variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=(self._held,)
             )
             self._leashes.add(process)
         assert process.stderr is not None
@@ -132,35 +145,38 @@ def count_accelerators() -> int:
 
 
 def as_task(step: str, title: str) -> "Task[..., State[Any]]":
-    """The Prefect task of one step, its run called `title`; its parameters are those of `_stage`."""
-    habit = HABITS[step]
-    return Task(
-        _stage,
-        name=step,
-        task_run_name=title,
-        tags={step},
-        retries=len(habit.retries),
-        retry_delay_seconds=list(habit.retries),
-        retry_jitter_factor=0.2 if habit.retries else None,
-        cache_policy=NO_CACHE,
-        persist_result=False,
-    )
+    """The Prefect task of one step, its run called `title`; its parameters are those of `_stage`.
+
+    Without tags: Prefect asks its server for a slot by each tag, which takes two seconds a stage.
+    """
+    return Task(_stage, name=step, task_run_name=title, cache_policy=NO_CACHE, persist_result=False)
 
 
-def _stage(stage: str, reasons: tuple[str, ...] | None, bench: Workbench, force: bool = False) -> State[Any]:
+def _stage(
+    stage: str, reasons: tuple[str, ...] | None, bench: Workbench, habit: Habit, force: bool = False
+) -> State[Any]:
     """Run `stage` if it is stale (`reasons` is not None), and end in a state that says what came of it."""
     if reasons is None and not force:
         return Completed(name="Cached", message="nothing it reads has changed")
     logger = get_run_logger()
     for reason in reasons or ():
         logger.info("stale: %s", reason)
-    habit = HABITS[step_of(stage)]
-    try:
-        outcome = bench.run(stage, lambda line: logger.info("%s", line), habit, force=force)
-    except StageFailed as failed:
-        if habit.retries and not bench.stopped:
-            raise
-        return Failed(message=str(failed))
-    if outcome == "unchanged":
-        return Completed(name="Cached", message="what came before it made no difference to it")
-    return Completed(message=f"{stage} is up to date")
+
+    def say(line: str) -> None:
+        logger.info("%s", line)
+
+    # Prefect's own retries sleep where no signal wakes them; ours end when the run is stopped.
+    for number, delay in enumerate((*habit.retries, None), 1):
+        try:
+            outcome = bench.run(stage, say, habit, force=force)
+        except StageFailed as failed:
+            if delay is None or not failed.again:
+                return Failed(message=str(failed))
+            logger.warning("try %d of %d failed; the next in %g s", number, len(habit.retries) + 1, delay)
+            if bench.stopping.wait(delay):
+                return Failed(message=str(failed))
+            continue
+        if outcome == "unchanged":
+            return Completed(name="Cached", message="DVC had its results, or what came before made no difference")
+        return Completed(message=f"{stage} is up to date")
+    raise AssertionError("the last try either succeeds or fails")

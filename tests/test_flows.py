@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +59,10 @@ def start(server: str, toy: Path, tmp_path: Path) -> Iterator[Start]:
     """Starts `python -m flows ...` in the toy checkout; whatever still runs at the end of a test is ended."""
     started: list[subprocess.Popen[str]] = []
 
-    def go(*arguments: str) -> subprocess.Popen[str]:
+    def go(*arguments: str, program: Sequence[str] = ("-m", "flows")) -> subprocess.Popen[str]:
         env = environment(PREFECT_HOME=str(tmp_path / "home"), PREFECT_API_URL=server)
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows", *arguments], cwd=toy, env=env, text=True,
+            [sys.executable, *program, *arguments], cwd=toy, env=env, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         started.append(process)
@@ -88,6 +88,8 @@ def test_a_rebuild_runs_what_is_stale_and_shows_the_rest_as_cached(server: str, 
     assert len(everything) == 3 * len(SETS) + 3 * len(PARAMS["recipes"]) + 1
     assert set(everything.values()) == {"Completed"}
     assert f"working on train {RECIPE}" in " ".join(logs(server, said))
+    [metrics] = post(server, "artifacts/filter", {"artifacts": {"key": {"any_": [f"metrics-{RECIPE}"]}}})
+    assert json.loads(metrics["data"]) == [{"metric": "swd", "value": 1.5}]
 
     params = yaml.safe_load((toy / "params.yaml").read_text())
     params["report"] = {"changed": 1}
@@ -118,12 +120,12 @@ def test_a_failed_stage_fails_the_run_and_what_follows_is_not_run(server: str, s
     recorded = yaml.safe_load((toy / "dvc.lock").read_text())["stages"]
     assert f"shard@{SETS[0]}" not in recorded
     assert states(server, said)[f"shard {SETS[0]}"] == "Failed"
-    (toy / "fail").unlink()
-    assert finish(start("rebuild"))[0] == 0
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_stopped_rebuild_leaves_no_process_and_records_nothing(how: signal.Signals, start: Start, toy: Path) -> None:
+def test_a_stopped_rebuild_leaves_no_process_and_records_nothing(
+    how: signal.Signals, server: str, start: Start, toy: Path
+) -> None:
     (toy / "slow").write_text(f"prepare {SETS[0]}")
     process = start("rebuild")
     wait_until(lambda: f"prepare {SETS[0]}" in read(toy / "ran"))
@@ -132,9 +134,39 @@ def test_a_stopped_rebuild_leaves_no_process_and_records_nothing(how: signal.Sig
     assert code in (128 + how, -how), said
     wait_until(lambda: not processes_in(toy), seconds=10)
     assert f"prepare@{SETS[0]}" not in read(toy / "dvc.lock")
-    (toy / "slow").unlink()
-    code, said = finish(start("rebuild"))
+    if how == signal.SIGKILL:
+        (toy / "slow").unlink()
+        again = finish(start("rebuild", RECIPE))
+        assert again[0] == 0, again[1]
+        assert f"marking {run_name(said)} as crashed" in again[1]
+        assert set(states(server, said).values()) <= {"Completed", "Crashed", "Pending"}
+
+
+TRIED = """
+from prefect import flow
+from flows.dag import ask
+from flows.rebuild import checkout, walk
+from flows.steps import HABITS, Habit
+
+@flow(name="tried")
+def tried():
+    with checkout("a trial") as bench:
+        return walk(ask().only({"scrape@%s", "scrape@%s"}), bench, habits={**HABITS, "scrape": Habit(2.0, (0.5,))})
+
+print(tried(return_state=True).message)
+"""
+
+
+def test_scraping_is_tried_again_where_it_may_help_and_ended_after_its_time(start: Start, toy: Path) -> None:
+    (toy / "flaky").write_text(f"scrape {SETS[0]}")
+    (toy / "slow").write_text(f"scrape {SETS[1]}")
+    (toy / "tried.py").write_text(TRIED % (SETS[0], SETS[1]))
+    code, said = finish(start(program=["tried.py"]))
     assert code == 0, said
+    assert said.splitlines()[-1] == f"scrape@{SETS[1]} failed"
+    assert (toy / "ran").read_text().count(f"scrape {SETS[0]}") == 2
+    assert "try 1 of 2 failed" in said
+    assert "was stopped after its time limit" in said
 
 
 def test_a_second_rebuild_waits_for_the_first_and_says_so(start: Start, toy: Path) -> None:

@@ -17,7 +17,7 @@ FOLDERS = {
 }  # fmt: skip
 
 # Stands in for the door: one tiny file a stage, the same for the same params. A file "fail" names a stage that fails,
-# "slow" one that sleeps; a file "ran" tells which were run.
+# "flaky" one that asks for another try once, "slow" one that sleeps; a file "ran" tells which were run.
 DOOR = f"""
 import sys, time
 from pathlib import Path
@@ -29,13 +29,16 @@ with Path("ran").open("a") as ran:
 print("working on", title, flush=True)
 if Path("slow").exists() and title in Path("slow").read_text():
     time.sleep(600)
+if Path("flaky").exists() and title in Path("flaky").read_text():
+    Path("flaky").unlink()
+    sys.exit(75)
 if Path("fail").exists() and title in Path("fail").read_text():
     sys.exit(f"baren: {{title}} cannot work")
 folder = Path("data", {FOLDERS!r}[step], name)
 folder.mkdir(parents=True, exist_ok=True)
 made = {{"shard": ["items.jsonl"], "train": ["losses.csv"], "evaluate": ["metrics.json"]}}.get(step, ["made"])
 for file in made:
-    (folder / file).write_text("{{}}")
+    (folder / file).write_text('{{"swd": 1.5}}')
 """
 
 

@@ -1,0 +1,64 @@
+"""Runs that a killed process left behind as running: the next run finds them, and marks them crashed."""
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    TaskRunFilter,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.states import Crashed
+
+PREFIX = f"process:{socket.gethostname()}:"
+RUNNING = [StateType.RUNNING, StateType.CANCELLING]
+
+
+def mark_departed(own: UUID, say: Callable[[str], None]) -> None:
+    """Write this process on the flow run `own`; mark crashed every run whose process, on this machine, is gone.
+
+    A process is known by its number and the moment it started, so that a number used again deceives nobody.
+    """
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(own, tags={*client.read_flow_run(own).tags, f"{PREFIX}{_identity(os.getpid())}"})
+        still = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=RUNNING)))
+        for run in client.read_flow_runs(flow_run_filter=still):
+            identities = [tag.removeprefix(PREFIX) for tag in run.tags if tag.startswith(PREFIX)]
+            if run.id != own and identities and not any(map(_alive, identities)):
+                say(f"marking {run.name} as crashed: its process is gone")
+                _crash(client, run)
+
+
+def _crash(client: SyncPrefectClient, run: FlowRun) -> None:
+    left = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=RUNNING)))
+    for task_run in client.read_task_runs(
+        flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])), task_run_filter=left
+    ):
+        client.set_task_run_state(task_run.id, Crashed(message="its process is gone"), force=True)
+    client.set_flow_run_state(run.id, Crashed(message="its process is gone"), force=True)
+
+
+def _identity(process: int) -> str:
+    return f"{process}:{_started(process)}"
+
+
+def _alive(identity: str) -> bool:
+    number = identity.partition(":")[0]
+    return number.isdecimal() and _identity(int(number)) == identity
+
+
+def _started(process: int) -> str:
+    """When a process began, in clock ticks since the machine did; empty where there is none."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
