@@ -31,8 +31,8 @@ def on_a_leash(
     Its group ends when `let_go` is called, or when this process does.
     """
     return subprocess.Popen(
-        [sys.executable, "-m", "flows.guard", f"{grace}", *command], env={**environment(), **(variables or {})}, stdin=subprocess.PIPE,
-        text=True, errors="replace", start_new_session=True, **streams,
+        [sys.executable, "-m", "flows.guard", f"{grace}", *command], env={**environment(), **(variables or {})},
+        stdin=subprocess.PIPE, text=True, errors="replace", start_new_session=True, **streams,
     )  # fmt: skip
 
 

@@ -151,7 +151,7 @@ from flows.steps import HABITS, Habit
 @flow(name="tried")
 def tried():
     with checkout("a trial") as bench:
-        return walk(ask().only({"scrape@%s", "scrape@%s"}), bench, habits={**HABITS, "scrape": Habit(2.0, (0.5,))})
+        return walk(ask().only({"scrape@%s", "scrape@%s"}), bench, habits={**HABITS, "scrape": Habit(12.0, (0.5,))})
 
 print(tried(return_state=True).message)
 """
