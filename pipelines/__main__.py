@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks.errors import BarenError, NoRoom, Stopped
+from tasks.errors import BarenError, Exhausted, NoRoom, Stopped, Transient
 from tasks.progress import Progress
 
 SET_STEPS = {
@@ -34,7 +34,7 @@ TOOLS = {  # each in a module of its own, with main(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one step; returns the exit code: 0, 1 for what a person can mend, 128 + signal."""
+    """Run one step; returns the exit code: 0, 1 for what a person can mend, 75 for what may heal, 128 + signal."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     progress = Progress()
     try:
@@ -48,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         stages.run(chosen.step, getattr(chosen, "name", ""), Params.load(), progress)
         return 0
+    except (Transient, Exhausted) as error:
+        return _told(str(error), os.EX_TEMPFAIL)
     except BarenError as error:
         return _told(str(error), 1)
     except Stopped as stop:

@@ -11,9 +11,6 @@ import pytest
 import yaml
 from toy import PARAMS, make_toy, run
 
-from pipelines.lock import require_raw
-from tasks.errors import BarenError
-
 # Asks DVC, in one process, what each change of params.yaml makes stale; and what follows what.
 ASK = """
 import json, sys
@@ -97,24 +94,6 @@ def test_bytecode_and_half_written_files_make_nothing_stale(copy: Path) -> None:
         (folder / "__pycache__/x.pyc").write_text("bytecode")
         (folder / ".items.jsonl.123.part").write_text("half")
     assert stale(copy) == set()
-
-
-def test_raw_pictures_that_the_lock_names_are_brought_back_and_never_collected_again(copy: Path) -> None:
-    picture_set = next(iter(PARAMS["pictures"]))
-    require_raw(picture_set, copy)
-    shutil.rmtree(copy / "data/1-raw" / picture_set)
-    with pytest.raises(BarenError, match=r"dvc pull"):
-        require_raw(picture_set, copy)
-    assert run("dvc", "checkout", f"data/1-raw/{picture_set}", cwd=copy).returncode == 0
-    require_raw(picture_set, copy)
-    assert stale(copy) == set()
-
-
-def test_a_set_the_lock_does_not_know_may_be_collected(copy: Path) -> None:
-    require_raw("unheard_of", copy)
-    shutil.rmtree(copy / "data")
-    (copy / "dvc.lock").unlink()
-    require_raw(next(iter(PARAMS["pictures"])), copy)
 
 
 def stale(root: Path) -> set[str]:

@@ -79,7 +79,7 @@ def test_every_make_command_of_the_documents_is_a_target() -> None:
         command
         for path in documents
         if path.exists()
-        for command in re.findall(r"(?:^|`)make ([a-z]+)", path.read_text(), re.MULTILINE)
+        for command in re.findall(r"(?:^ *|`)make ([a-z]+)", path.read_text(), re.MULTILINE)
     }
     assert {"run", "test"} <= asked <= targets
 
