@@ -46,8 +46,9 @@ def saved(path: Path, height: int, width: int) -> np.ndarray:
 
 def painted(folder: Path, photos: list[tuple[str, Path, Origin]], progress: Progress | None = None) -> Path:
     infer.run(
-        network=Negative(), photos=photos, out=folder / "prints", settings=Infer(tile=64, dpi=150.0),
-        progress=progress or Progress(io.StringIO()), checkpoint="abc", learned_from=[origin("A wave")],
+        network=Negative(), photos=photos, out=folder / "prints", settings=Infer(tile=128, dpi=150.0),
+        scratch=folder / "scratch", progress=progress or Progress(io.StringIO()),
+        checkpoint="abc", learned_from=[origin("A wave")],
     )  # fmt: skip
     return folder / "prints"
 
@@ -67,7 +68,7 @@ def test_each_print_says_what_made_it(tmp_path: Path) -> None:
     prints = painted(tmp_path, [("folder:a", tmp_path / "a.png", origin())])
     report = json.loads((prints / "folder-a.json").read_text())
     assert report["checkpoint"] == "abc"
-    assert report["statistics"] == "frozen"
+    assert report["statistics"] == {"mode": "frozen", "pixels": 0}
     assert report["plan"]["halo"] == 1
     assert report["photo"]["author"] == "Nobody"
     with (prints / "CREDITS.csv").open(newline="") as file:
@@ -98,7 +99,7 @@ def test_stopped_in_the_middle_leaves_the_old_prints(tmp_path: Path) -> None:
     progress.stop_requested = 15
     with pytest.raises(Stopped):
         painted(tmp_path, [("new", tmp_path / "a.png", origin())], progress)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "prints"]
+    assert {path.name for path in tmp_path.iterdir()} == {"a.png", "prints", "scratch"}
     assert (tmp_path / "prints" / "old.png").exists()
 
 

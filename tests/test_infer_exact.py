@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tasks.infer.norms import needs_statistics, with_statistics_of
-from tasks.infer.paint import paint_row, reflected, to_values
+from tasks.infer.norms import Painter, give_dense, give_exact, give_thumbnail
 from tasks.infer.probe import Reach, probe
-from tasks.infer.tiles import plan_tiles
+from tasks.infer.source import Source
+from tasks.infer.tiles import Plan, Span, plan_tiles
 
 Make = Callable[[int], nn.Module]
 
@@ -90,10 +90,15 @@ def picture(height: int, width: int) -> np.ndarray:
     return np.clip(127 + 90 * waves + noise.normal(0, 20, waves.shape), 0, 255).astype(np.uint8)
 
 
+CPU = torch.device("cpu")
+
+
 @torch.inference_mode()
-def whole(network: nn.Module, photo: np.ndarray, height: int, width: int) -> Tensor:
-    tall = photo[reflected(0, height, photo.shape[0])][:, reflected(0, width, photo.shape[1])]
-    return network(to_values(torch.from_numpy(tall)[None]))[0]
+def whole(painter: Painter, source: Source, plan: Plan) -> Tensor:
+    """The photo painted in one piece."""
+    height, width = plan.padded_height, plan.padded_width
+    tile = source.tile((0, height), (0, width))[None]
+    return painter(tile, Span(0, height, 0, height), [Span(0, width, 0, width)])[0]
 
 
 def lively(network: nn.Module) -> nn.Module:
@@ -106,18 +111,25 @@ def lively(network: nn.Module) -> nn.Module:
     return network.eval()
 
 
-def worst_difference(network: nn.Module, photo: np.ndarray, reach: Reach, tile: int) -> float:
+@torch.inference_mode()
+def worst_difference(painter: Painter, source: Source, plan: Plan) -> float:
     """The largest difference between the photo painted by tiles and painted whole."""
-    plan = plan_tiles(*photo.shape[:2], reach=reach, tile=tile)
     assert plan.num_tiles > 1
-    untiled = whole(network, photo, plan.padded_height, plan.padded_width)
+    untiled = whole(painter, source, plan)
     assert untiled.std() > 0.1
     worst = 0.0
     for row in plan.rows:
-        for core in paint_row(network, photo, plan, row, batch=3):
-            same = untiled[:, row.core_start : row.core_stop, core.column.core_start : core.column.core_stop]
-            worst = max(worst, float((core.values - same).abs().max()))
+        for column in plan.columns:
+            tile = source.tile((row.start, row.stop), (column.start, column.stop))[None]
+            painted = painter(tile, row, [column])[0]
+            inside = painted[:, row.core_start - row.start :, column.core_start - column.start :]
+            same = untiled[:, row.core_start : row.core_stop, column.core_start : column.core_stop]
+            worst = max(worst, float((inside[:, : same.shape[1], : same.shape[2]] - same).abs().max()))
     return worst
+
+
+def planned(network: nn.Module, photo: np.ndarray, tile: int) -> Plan:
+    return plan_tiles(photo.shape[0], photo.shape[1], reach=probe(network), tile=tile)
 
 
 @pytest.mark.parametrize("norm", [batch_norm, no_norm, nn.InstanceNorm2d, group_norm])
@@ -125,11 +137,37 @@ def worst_difference(network: nn.Module, photo: np.ndarray, reach: Reach, tile: 
 @pytest.mark.parametrize("size", [(333, 251), (97, 300)])
 def test_tiled_equals_untiled(make: Callable[[Make], nn.Module], tile: int, norm: Make, size: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    network, photo = lively(make(norm)), picture(*size)
-    reach = probe(network)
-    if needs_statistics(network):
-        network = with_statistics_of(network, to_values(torch.from_numpy(picture(64, 96))[None]))
-    assert worst_difference(network, photo, reach, tile) <= 2e-5
+    network, source = lively(make(norm)), Source.whole(picture(*size))
+    plan, painter = planned(network, source.photo, tile), Painter(network, CPU)
+    if painter.norms:
+        give_thumbnail(painter, source, plan.stride, 96)
+    assert worst_difference(painter, source, plan) <= 2e-5
+
+
+@pytest.mark.parametrize("norm", [nn.InstanceNorm2d, group_norm])
+@pytest.mark.parametrize(("make", "tile"), [(lambda norm: UNet(4, norm), 160), (lambda norm: resnet(2, norm), 96)])
+def test_dense_statistics_are_tiled_as_they_are_whole(make: Callable[[Make], nn.Module], tile: int, norm: Make) -> None:
+    torch.manual_seed(0)
+    network, source = lively(make(norm)), Source.whole(picture(203, 251))
+    plan, painter = planned(network, source.photo, tile), Painter(network, CPU)
+    give_dense(painter, source, plan.stride, 64)
+    assert worst_difference(painter, source, plan) <= 2e-5
+
+
+@pytest.mark.parametrize("norm", [nn.InstanceNorm2d, group_norm])
+@pytest.mark.parametrize(("make", "tile"), [(lambda norm: UNet(4, norm), 160), (lambda norm: resnet(2, norm), 96)])
+def test_exact_statistics_are_those_of_the_whole_picture(
+    make: Callable[[Make], nn.Module], tile: int, norm: Make
+) -> None:
+    """The network itself, unchanged, on the whole picture is the oracle."""
+    torch.manual_seed(0)
+    network, source = lively(make(norm)), Source.whole(picture(203, 251))
+    plan, painter = planned(network, source.photo, tile), Painter(network, CPU)
+    give_exact(painter, source, plan)
+    with torch.inference_mode():
+        own = network(source.tile((0, plan.padded_height), (0, plan.padded_width))[None])[0]
+    assert (whole(painter, source, plan) - own).abs().max() <= 1e-4
+    assert worst_difference(painter, source, plan) <= 2e-5
 
 
 @pytest.mark.parametrize(("make", "tile"), [(lambda norm: UNet(4, norm), 160), (lambda norm: resnet(2, norm), 96)])
@@ -139,16 +177,16 @@ def test_half_the_halo_is_seen(make: Callable[[Make], nn.Module], tile: int) -> 
     network = lively(make(batch_norm))
     reach = probe(network)
     assert reach.halo is not None
-    halved = Reach(reach.stride, reach.halo // 2)
-    assert worst_difference(network, picture(300, 300), halved, tile) > 1e-3
+    plan = plan_tiles(300, 300, reach=Reach(reach.stride, reach.halo // 2), tile=tile)
+    assert worst_difference(Painter(network, CPU), Source.whole(picture(300, 300)), plan) > 1e-3
 
 
-def test_statistics_of_the_same_picture_change_nothing() -> None:
+def test_a_tile_with_statistics_of_its_own_is_seen() -> None:
+    """What the first article fought: the same check fails for the naive way."""
     torch.manual_seed(0)
-    network = resnet(2, nn.InstanceNorm2d).eval()
-    values = to_values(torch.from_numpy(picture(64, 96))[None])
-    with torch.inference_mode():
-        assert torch.allclose(with_statistics_of(network, values)(values), network(values), atol=1e-5)
+    network = lively(resnet(2, nn.InstanceNorm2d))
+    source = Source.whole(picture(300, 300))
+    assert worst_difference(Painter(network, CPU), source, planned(network, source.photo, 96)) > 0.1
 
 
 DOWN = nn.Conv2d(8, 3, 4, 2, 1)

@@ -6,13 +6,22 @@ from pydantic import Field
 
 from tasks.settings import Settings
 
+Statistics = Literal["auto", "thumbnail", "dense", "exact"]
+
 
 class Infer(Settings):
     """How photographs are painted."""
 
     photos: int = Field(6, ge=1)  # how many held-out photographs are painted
-    tile: int = Field(1024, ge=64)  # px a side at most; apart from the training crop, larger wastes less on halo
-    batch: int = Field(1, ge=1)  # tiles pushed through the network at once
-    statistics: Literal["auto", "thumbnail"] = "auto"  # of norms that measure: a thumbnail's, the same for every tile
+    album: str = ""  # a folder of one's own photographs, painted after those; "" for none
+    tile: int = Field(1024, ge=128)  # px a side at most; apart from the training crop, larger wastes less on halo
+    batch: int = Field(0, ge=0)  # tiles pushed through the network at once; 0: one on a CPU, what fits on a GPU
+    statistics: Statistics = "auto"  # for norms that measure the picture; auto: a thumbnail's; see tasks/infer/norms.py
     thumbnail: int = Field(1024, ge=64)  # px on the long side of the thumbnail those statistics are taken from
+    patch: int = Field(256, ge=32)  # px a side of the patches of dense statistics; best the side trained on
     dpi: float = Field(300.0, gt=0)  # resolution written into the file, for the printer
+    size: str = ""  # of the print, "188x110cm", "12x15in", "4500x3600px"; "" paints the photo pixel for pixel
+    fit: Literal["crop", "pad", "stretch"] = "crop"  # how a photo of another shape comes onto the paper
+    bleed: str = ""  # picture beyond the trim on every side, "3mm"
+    margin: str = ""  # white inside the trim on every side, "2cm"
+    paint_ppi: float | None = Field(None, gt=0)  # painted pixels an inch; fewer make broader strokes, and are quicker

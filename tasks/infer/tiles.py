@@ -6,6 +6,7 @@ from itertools import pairwise
 from tasks.infer.probe import Reach
 
 SMALLEST = 64  # px: reflections and bottlenecks inside networks need at least so much picture
+FADE = 32  # px on either side of a cut, where tiles must be faded into each other
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Plan:
     """The cut of a picture of height x width px, reflected up to padded_height x padded_width before it is painted.
 
     `rows` and `columns` are the tiles along the two axes; every pair of them is one tile, all of one size. The cores
-    tile the padded picture without gap or overlap.
+    tile the padded picture without gap or overlap, and lie on the stride. With `exact`, painting by tiles equals
+    painting whole; otherwise `halo` is too small for that, and tiles are faded into each other over twice its width.
     """
 
     height: int
@@ -32,19 +34,23 @@ class Plan:
     padded_width: int
     stride: int
     halo: int
+    exact: bool
     rows: tuple[Span, ...]
     columns: tuple[Span, ...]
 
     @property
     def tile_height(self) -> int:
+        """Of every tile, halo included, in px."""
         return self.rows[0].stop - self.rows[0].start
 
     @property
     def tile_width(self) -> int:
+        """Of every tile, halo included, in px."""
         return self.columns[0].stop - self.columns[0].start
 
     @property
     def num_tiles(self) -> int:
+        """Rows times columns."""
         return len(self.rows) * len(self.columns)
 
     @property
@@ -53,17 +59,24 @@ class Plan:
         return self.num_tiles * self.tile_height * self.tile_width / (self.height * self.width)
 
 
-def plan_tiles(height: int, width: int, *, reach: Reach, tile: int) -> Plan:
-    """Cut height x width px into tiles of at most `tile` px a side (more where the halo leaves no room for a core).
+def plan_tiles(height: int, width: int, *, reach: Reach, tile: int, most: int | None = None) -> Plan:
+    """Cut height x width px into tiles of at most `tile` px a side, halo included.
 
-    The halo is the probed one rounded up to the stride: with it, painting by tiles equals painting whole.
+    Where the probed halo leaves no sensible core in that, tiles grow, up to `most` px (None: without bound); where
+    that is not enough either, the plan is not exact.
     """
     assert min(height, width) > 0
-    assert reach.halo is not None
-    halo = _up(reach.halo, reach.stride)
+    needed = None if reach.halo is None else _up(reach.halo, reach.stride)
+    exact = needed is not None and (most is None or 4 * needed <= max(most, tile) or _fits(height, width, reach, most))
+    halo = needed if exact and needed is not None else _up(FADE, reach.stride)
     padded_height, padded_width = (padded(side, reach.stride) for side in (height, width))
-    rows, columns = (cut(side, reach.stride, halo, tile) for side in (padded_height, padded_width))
-    return Plan(height, width, padded_height, padded_width, reach.stride, halo, rows, columns)
+    rows, columns = (cut(side, reach.stride, halo, max(tile, 4 * halo)) for side in (padded_height, padded_width))
+    return Plan(height, width, padded_height, padded_width, reach.stride, halo, exact, rows, columns)
+
+
+def _fits(height: int, width: int, reach: Reach, most: int) -> bool:
+    """Whether the picture is a single tile."""
+    return max(padded(height, reach.stride), padded(width, reach.stride)) <= most
 
 
 def padded(side: int, stride: int) -> int:
@@ -81,10 +94,8 @@ def cut(side: int, stride: int, halo: int, tile: int) -> tuple[Span, ...]:
     free = (side - size) // stride
     starts = [index * free // (count - 1) * stride for index in range(count)]
     # Between two neighbours the cut lies in the middle of what both see well.
-    cuts = [0, *((left + size + right) // 2 for left, right in pairwise(starts)), side]
-    return tuple(
-        Span(start, start + size, begin, end) for start, begin, end in zip(starts, cuts, cuts[1:], strict=False)
-    )
+    cuts = [0, *((left + size + right) // 2 // stride * stride for left, right in pairwise(starts)), side]
+    return tuple(Span(start, start + size, *core) for start, core in zip(starts, pairwise(cuts), strict=True))
 
 
 def _up(value: int, step: int) -> int:

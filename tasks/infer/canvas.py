@@ -1,0 +1,105 @@
+"""A painting under way: raw rows in a file, filled tile by tile, that survive a kill and are read as they appear."""
+
+import os
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from tasks.errors import BarenError
+from tasks.files import read_json, require_room, write_json
+from tasks.infer.source import Pixels
+
+
+class Canvas:
+    """height x width px of 8-bit RGB in `folder`. `key` stands for all that decides its pixels.
+
+    Rows are finished in any order; those from the top down to the first gap are `rows_done` and are kept for a later
+    run with the same key. Several threads may put tiles and read rows.
+    """
+
+    def __init__(self, folder: Path, height: int, width: int, key: str) -> None:
+        self.height, self.width = height, width
+        self._folder, self._key = folder, key
+        self._changed = threading.Condition()
+        self._finished: dict[int, int] = {}  # start -> stop of bands beyond the first gap
+        self._error: BaseException | None = None
+        self.rows_done = 0
+
+    def __enter__(self) -> Self:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path, state = self._folder / "painting.rgb", self._folder / "state.json"
+        if path.exists() and state.exists():
+            try:
+                found = read_json(state)
+                self.rows_done = int(found["rows"]) if found["key"] == self._key else 0
+            except (BarenError, KeyError):
+                self.rows_done = 0
+        if self.rows_done == 0:
+            state.unlink(missing_ok=True)
+            require_room(self._folder, self.height * self.width * 3, "the painting under way")
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._file)
+
+    def put(self, top: int, left: int, pixels: Pixels) -> None:
+        """Lay `pixels` [h, w, 3] with their corner at (top, left); what lies beyond the canvas is dropped."""
+        pixels = pixels[: max(self.height - top, 0), : max(self.width - left, 0)]
+        if not pixels.size:
+            return
+        if pixels.shape[1] == self.width:
+            _write(self._file, np.ascontiguousarray(pixels), top * self.width * 3)
+            return
+        for number, line in enumerate(np.ascontiguousarray(pixels), top):
+            _write(self._file, line, (number * self.width + left) * 3)
+
+    def finish(self, start: int, stop: int) -> None:
+        """Rows [start, stop) are painted; what is contiguous from the top is saved and shown to readers."""
+        with self._changed:
+            self._finished[start] = stop
+            rows = self.rows_done
+            while (after := self._finished.pop(rows, None)) is not None:
+                rows = after
+            # A plan begun anew with other tiles may overlap what is done.
+            for begin in [begin for begin in self._finished if begin < rows]:
+                rows = max(rows, self._finished.pop(begin))
+            if rows > self.rows_done:
+                os.fdatasync(self._file)
+                self.rows_done = rows
+                write_json(self._folder / "state.json", {"key": self._key, "rows": rows})
+                self._changed.notify_all()
+
+    def begin_again(self) -> None:
+        """Forget what an earlier run painted."""
+        with self._changed:
+            self.rows_done = 0
+            (self._folder / "state.json").unlink(missing_ok=True)
+
+    def fail(self, error: BaseException) -> None:
+        """Wake those who wait for rows that will not come; they raise `error`."""
+        with self._changed:
+            self._error = error
+            self._changed.notify_all()
+
+    def rows(self, start: int, stop: int) -> Pixels:
+        """Rows [start, stop) as uint8 [h, width, 3], once they are painted."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._error or self.rows_done >= min(stop, self.height))
+            if self._error and self.rows_done < min(stop, self.height):
+                raise self._error
+        size = self.width * 3
+        data = os.pread(self._file, (stop - start) * size, start * size)
+        return np.frombuffer(data, np.uint8).reshape(stop - start, self.width, 3)
+
+
+def _write(file: int, data: Pixels, place: int) -> None:
+    view = memoryview(data.data).cast("B")
+    while view:
+        written = os.pwrite(file, view, place)
+        view, place = view[written:], place + written

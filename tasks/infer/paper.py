@@ -1,0 +1,163 @@
+"""From a photograph's pixels to a sheet of paper: sizes, resolutions, what is cut off and what stays white."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tasks.errors import ParamsError
+from tasks.infer.canvas import Canvas
+from tasks.infer.source import LOBES, Box, Pixels, resized
+
+INCHES = {"cm": 1 / 2.54, "mm": 1 / 25.4, "in": 1.0}
+SOFT = 150.0  # ppi: below it a print looks soft from reading distance
+BAND = 256  # rows of a sheet handled at once
+
+Fit = Literal["crop", "pad", "stretch"]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What was asked of a print; with no `size` the sheet is the photo, pixel for pixel."""
+
+    size: str = ""  # "188x110cm", "12x15in", "4500x3600px"; the sheet after trimming
+    dpi: float = 300.0
+    fit: Fit = "crop"
+    bleed: str = ""  # "3mm": picture beyond the trim on every side
+    margin: str = ""  # "2cm": white inside the trim on every side
+    paint_ppi: float | None = None  # the resolution it is painted at; less makes broader strokes, and is quicker
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A print laid out; all in pixels of the file unless said otherwise."""
+
+    height: int  # of the file, bleed included
+    width: int
+    top: int  # where the picture lies on it
+    left: int
+    picture_height: int
+    picture_width: int
+    crop: Box  # the part of the photo that is shown, in the photo's pixels
+    paint_height: int  # the picture is painted at this size, then enlarged
+    paint_width: int
+    dpi: float
+    bleed: int
+
+    @property
+    def photo_ppi(self) -> float:
+        """Pixels of the photo for each inch of the print."""
+        return self.dpi * self.crop.width / self.picture_width
+
+    @property
+    def paint_ppi(self) -> float:
+        """Painted pixels for each inch of the print."""
+        return self.dpi * self.paint_width / self.picture_width
+
+    def warnings(self) -> list[str]:
+        """What a person should know before the long work."""
+        if self.photo_ppi >= SOFT or (self.height, self.width) == (self.crop.height, self.crop.width):
+            return []
+        width, height = (side / self.dpi * self.photo_ppi / SOFT * 2.54 for side in (self.width, self.height))
+        return [
+            f"the photo gives {self.photo_ppi:.0f} pixels an inch at this size; below {SOFT:.0f} a print looks soft "
+            f"from near, up to {width:.0f} x {height:.0f} cm it would be sharp"
+        ]
+
+
+def lay_out(height: int, width: int, wish: Wish) -> Sheet:
+    """The sheet for a photo of height x width px; raises ParamsError for a wish that cannot be met."""
+    if not wish.size:
+        if wish.bleed or wish.margin:
+            raise ParamsError("--bleed and --margin need the size of the paper; add --print, such as --print 40x30cm")
+        paint = _painted(height, width, wish)
+        return Sheet(height, width, 0, 0, height, width, Box(0, 0, width, height), *paint, wish.dpi, 0)
+    if wish.bleed and wish.margin:
+        raise ParamsError("--margin leaves the edge white, so there is nothing to --bleed; give one of them")
+    trim_width, trim_height = sheet_size(wish.size, wish.dpi)
+    bleed, margin = (round(length(text, wish.dpi)) if text else 0 for text in (wish.bleed, wish.margin))
+    sheet_height, sheet_width = trim_height + 2 * bleed, trim_width + 2 * bleed
+    free_height, free_width = sheet_height - 2 * margin, sheet_width - 2 * margin
+    if min(free_height, free_width) < 1:
+        raise ParamsError(f"--margin {wish.margin} leaves nothing of {wish.size}; make it smaller")
+    area_height, area_width, crop = _fitted(height, width, free_height, free_width, wish.fit)
+    top, left = (sheet_height - area_height) // 2, (sheet_width - area_width) // 2
+    paint = _painted(area_height, area_width, wish)
+    return Sheet(sheet_height, sheet_width, top, left, area_height, area_width, crop, *paint, wish.dpi, bleed)
+
+
+def sheet_size(text: str, dpi: float) -> tuple[int, int]:
+    """Width and height in px of a size such as "188x110cm" at `dpi`; raises ParamsError."""
+    found = re.fullmatch(r"\s*([\d.]+)\s*[x×]\s*([\d.]+)\s*(cm|mm|in|px)\s*", text)
+    try:
+        assert found
+        sides = [float(side) * (1 if found[3] == "px" else INCHES[found[3]] * dpi) for side in found.groups()[:2]]
+        width, height = (round(side) for side in sides)
+        assert min(width, height) >= 1
+    except (AssertionError, ValueError) as error:
+        raise ParamsError(
+            f"{text!r} is no size of a print; write WIDTHxHEIGHT and a unit: 188x110cm, 12x15in or 4500x3600px"
+        ) from error
+    return width, height
+
+
+def length(text: str, dpi: float) -> float:
+    """A length such as "3mm" in px at `dpi`; raises ParamsError."""
+    found = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(cm|mm|in|px)\s*", text)
+    if not found:
+        raise ParamsError(f"{text!r} is no length; write a number and a unit: 3mm, 0.5in, 2cm or 40px")
+    return float(found[1]) * (1 if found[2] == "px" else INCHES[found[2]] * dpi)
+
+
+def sheet_rows(canvas: Canvas, sheet: Sheet) -> Iterator[Pixels]:
+    """The sheet from top to bottom, in bands of rows; waits for the canvas where it is not painted yet."""
+    for top in range(0, sheet.height, BAND):
+        stop = min(top + BAND, sheet.height)
+        first, last = max(top, sheet.top), min(stop, sheet.top + sheet.picture_height)
+        if (first, last) == (top, stop) and sheet.picture_width == sheet.width:
+            yield _picture_rows(canvas, sheet, first - sheet.top, last - sheet.top)
+            continue
+        band = np.full((stop - top, sheet.width, 3), 255, np.uint8)
+        if first < last:
+            rows = _picture_rows(canvas, sheet, first - sheet.top, last - sheet.top)
+            band[first - top : last - top, sheet.left : sheet.left + sheet.picture_width] = rows
+        yield band
+
+
+def _picture_rows(canvas: Canvas, sheet: Sheet, start: int, stop: int) -> Pixels:
+    """Rows [start, stop) of the picture as it is printed."""
+    if (canvas.height, canvas.width) == (sheet.picture_height, sheet.picture_width):
+        return canvas.rows(start, stop)
+    scale = canvas.height / sheet.picture_height
+    reach = (LOBES + 1) * max(scale, 1.0)
+    first, last = max(int(start * scale - reach), 0), min(int(stop * scale + reach) + 1, canvas.height)
+    box = Box(0, -first, canvas.width, canvas.height)
+    rows = resized(
+        canvas.rows(first, last), box, sheet.picture_height, sheet.picture_width,
+        np.arange(start, stop), np.arange(sheet.picture_width),
+    )  # fmt: skip
+    return np.rint(rows).astype(np.uint8)
+
+
+def _fitted(height: int, width: int, free_height: int, free_width: int, fit: Fit) -> tuple[int, int, Box]:
+    """Height and width of the picture in its free space, and the part of the photo it shows."""
+    whole = Box(0, 0, width, height)
+    if fit == "stretch":
+        return free_height, free_width, whole
+    across, down = free_width / width, free_height / height
+    if fit == "pad":
+        scale = min(across, down)
+        return max(1, min(free_height, round(height * scale))), max(1, min(free_width, round(width * scale))), whole
+    scale = max(across, down)
+    shown_width, shown_height = free_width / scale, free_height / scale
+    crop = Box((width - shown_width) / 2, (height - shown_height) / 2, shown_width, shown_height)
+    return free_height, free_width, crop
+
+
+def _painted(height: int, width: int, wish: Wish) -> tuple[int, int]:
+    if wish.paint_ppi is None or wish.paint_ppi >= wish.dpi:
+        return height, width
+    scale = wish.paint_ppi / wish.dpi
+    return max(1, round(height * scale)), max(1, round(width * scale))

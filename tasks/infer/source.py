@@ -1,0 +1,105 @@
+"""A photograph at the size it is painted, read a tile at a time and resized only there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Pixels = NDArray[np.uint8]  # [height, width, 3], sRGB
+LOBES = 3  # Lanczos
+
+
+@dataclass(frozen=True)
+class Box:
+    """A part of a picture in its own pixels; fractions of a pixel are allowed."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Source:
+    """`box` of `photo`, seen as height x width px. Beyond its edges it goes on as its mirror image."""
+
+    photo: Pixels
+    box: Box
+    height: int
+    width: int
+
+    @classmethod
+    def whole(cls, photo: Pixels) -> "Source":
+        """The photo as it is."""
+        height, width = photo.shape[:2]
+        return cls(photo, Box(0, 0, width, height), height, width)
+
+    def tile(self, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
+        """Rows and columns [start, stop) as float32 [3, h, w] in (-1, 1).
+
+        A pixel is a function of its place alone: it is the same in every tile that holds it (to float rounding).
+        """
+        y, x = reflected(*rows, self.height), reflected(*columns, self.width)
+        if self._untouched:
+            part = self.photo[int(self.box.top) + y][:, int(self.box.left) + x]
+            return to_values(torch.from_numpy(part)[None])[0]
+        return to_values(torch.from_numpy(resized(self.photo, self.box, self.height, self.width, y, x))[None])[0]
+
+    @property
+    def _untouched(self) -> bool:
+        box = self.box
+        same = (box.height, box.width) == (self.height, self.width)
+        return same and float(box.left).is_integer() and float(box.top).is_integer()
+
+
+def resized(
+    pixels: Pixels, box: Box, height: int, width: int, rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Chosen rows and columns of `box` of `pixels` seen as height x width px: float32 [rows, columns, 3], 0..255.
+
+    Lanczos with three lobes, widened where the picture shrinks, as two matrix products.
+    """
+    down, y = _weights(rows, box.top, box.height / height, pixels.shape[0])
+    across, x = _weights(columns, box.left, box.width / width, pixels.shape[1])
+    part = pixels[y, x].astype(np.float32)
+    tall = (down @ part.reshape(len(part), -1)).reshape(len(rows), -1, 3)
+    return np.clip(np.matmul(across, tall), 0, 255)
+
+
+def _weights(places: NDArray[np.int64], start: float, scale: float, side: int) -> tuple[NDArray[np.float32], slice]:
+    """The share [places, taps] each input pixel has in each output pixel, and which input pixels those are."""
+    widened = max(scale, 1.0)
+    centres = start + (places + 0.5) * scale - 0.5
+    first = max(int(np.floor(centres.min() - LOBES * widened)), 0)
+    last = min(int(np.ceil(centres.max() + LOBES * widened)) + 1, side)
+    distance = (np.arange(first, last) - centres[:, None]) / widened
+    shares = np.where(np.abs(distance) < LOBES, np.sinc(distance) * np.sinc(distance / LOBES), 0.0)
+    return (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32), slice(first, last)
+
+
+def reflected(start: int, stop: int, side: int) -> NDArray[np.int64]:
+    """The indices of [start, stop) on an axis of `side` px that goes on as its mirror image, the edge not repeated."""
+    index = np.arange(start, stop)
+    if side == 1:
+        return np.zeros_like(index)
+    index %= 2 * side - 2
+    return np.where(index < side, index, 2 * side - 2 - index)
+
+
+def to_values(pixels: Tensor) -> Tensor:
+    """0..255 [B, H, W, 3] as float32 [B, 3, H, W] in (-1, 1)."""
+    return (pixels.float() / 127.5 - 1).permute(0, 3, 1, 2)
+
+
+def to_pixels(values: Tensor) -> Tensor:
+    """Float [B, 3, H, W] in (-1, 1) as uint8 [B, H, W, 3]."""
+    return ((values.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def stacked(tiles: Sequence[Tensor]) -> Tensor:
+    """Tiles of one size as a batch, pinned for the way to a GPU where there is one."""
+    batch = torch.stack(tuple(tiles))
+    return batch.pin_memory() if torch.cuda.is_available() else batch
