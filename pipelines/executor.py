@@ -8,6 +8,7 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 
 from tasks.errors import ParamsError
+from tasks.workers import Renewable
 
 
 def make_executor(choice: str | None = None) -> Executor:
@@ -25,7 +26,9 @@ def make_executor(choice: str | None = None) -> Executor:
     if kind == "threads":
         return ThreadPoolExecutor(num_workers)
     # forkserver: a fork of a process that runs threads (the parent's watch, torch's) may hang
-    return ProcessPoolExecutor(num_workers, mp_context=get_context("forkserver"), initializer=_serve_quietly)
+    return Renewable(
+        lambda: ProcessPoolExecutor(num_workers, mp_context=get_context("forkserver"), initializer=_serve_quietly)
+    )
 
 
 def _serve_quietly() -> None:

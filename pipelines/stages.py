@@ -65,6 +65,7 @@ def _prepare(params: Params, name: str, progress: Progress) -> None:
             settings=params.picture_set(name).prepare,
             executor=executor,
             progress=progress,
+            curation=CURATION / f"{name}.csv",
         )
 
 

@@ -1,50 +1,39 @@
-"""Local processes to work in, and work spread over any executor with its results in the order of the items.
+"""Work spread over an executor's workers, its results in the order of the items.
 
 A worker that dies (a decoder that crashes, a machine short of memory) takes one item with it, not the run.
 """
 
-import ctypes
 import itertools
-import multiprocessing
-import os
-import signal
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future
 from typing import Any, TypeVar
 
 from tasks.errors import BarenError
 
 AHEAD = 64  # items in flight: enough for any machine's workers, little enough to stop soon
-PR_SET_PDEATHSIG = 1  # Linux: the signal a process gets when its parent dies
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Workers(Executor):
-    """An executor of `count` local processes (by default one a core) that can be renewed once it is broken."""
+class Renewable(Executor):
+    """An executor made by `make`, and made again once a dead worker has broken it."""
 
-    def __init__(self, count: int | None = None) -> None:
-        self._count = count or len(os.sched_getaffinity(0))
-        self._pool = self._new()
+    def __init__(self, make: Callable[[], Executor]) -> None:
+        self._make = make
+        self._executor = make()
 
     def submit(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
-        return self._pool.submit(fn, *args, **kwargs)
+        return self._executor.submit(fn, *args, **kwargs)
 
     def renew(self) -> None:
-        """Leave the broken processes behind and start others."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        self._pool = self._new()
+        """Leave the broken one behind and go on with another."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._executor = self._make()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
-
-    def _new(self) -> ProcessPoolExecutor:
-        # A forked copy of a process that has threads may hang; the fork server is asked before it has any.
-        way = multiprocessing.get_context("forkserver")
-        return ProcessPoolExecutor(self._count, way, initializer=_serve)
+        self._executor.shutdown(wait=wait, cancel_futures=cancel_futures)
 
 
 def each(
@@ -110,10 +99,3 @@ def _alone(
         except BrokenExecutor:
             renew()
     return crashed(item)
-
-
-def _serve() -> None:
-    """What a worker does first: leave Ctrl-C to its parent, and end when that is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -4,11 +4,12 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 
 import pytest
 
 from tasks.errors import BarenError
-from tasks.workers import AHEAD, Workers, each
+from tasks.workers import AHEAD, Renewable, each
 
 
 def square(number: int) -> int:
@@ -26,17 +27,17 @@ def died(number: int) -> int:
 
 
 @pytest.fixture(scope="module")
-def workers() -> Iterator[Workers]:
-    with Workers(2) as executor:
+def workers() -> Iterator[Renewable]:
+    with Renewable(lambda: ProcessPoolExecutor(2, get_context("forkserver"))) as executor:
         yield executor
 
 
-def test_results_stand_in_the_order_of_the_items(workers: Workers) -> None:
+def test_results_stand_in_the_order_of_the_items(workers: Renewable) -> None:
     for executor in (workers, ThreadPoolExecutor(3)):
         assert list(each(executor, square, range(200))) == [n * n for n in range(200)]
 
 
-def test_an_item_that_kills_its_worker_is_named_and_the_others_are_done(workers: Workers) -> None:
+def test_an_item_that_kills_its_worker_is_named_and_the_others_are_done(workers: Renewable) -> None:
     expected = [-n if n % 13 == 5 else n * n for n in range(24)]
     assert list(each(workers, square_or_die, range(24), died)) == expected
     assert list(each(workers, square, range(5))) == [0, 1, 4, 9, 16], "and the executor is sound again"

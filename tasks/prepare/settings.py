@@ -15,12 +15,12 @@ class Worth(Settings):
     """
 
     max_aspect: float = Field(default=6.0, ge=1)  # long side over short side; pillar prints reach 5.6
-    min_lightest: float = Field(default=60.0, ge=0, le=255)  # of 255: else "dark"
+    min_lightest: float = Field(default=35.0, ge=0, le=255)  # of 255: else "dark"
     max_darkest: float = Field(default=230.0, ge=0, le=255)  # of 255: else "light"
-    min_information: float = Field(default=3.0, ge=0, le=8)  # bits; a placeholder has under 1, a photograph 7
+    min_information: float = Field(default=1.5, ge=0, le=8)  # bits; a placeholder has under 1, a photograph 7
     min_colour: float = Field(default=1.5, ge=0)  # chroma in Lab; old paper alone has 8. 0 takes greyscale too
     min_sharpness: float = Field(default=0.08, ge=0)  # a picture in focus has 0.2 to 2
-    max_text: float = Field(default=0.45, ge=0, le=1)  # share of the area; prints with poems reach 0.3
+    max_text: float = Field(default=0.6, ge=0, le=1)  # share of the area; prints with poems reach 0.4
 
 
 class Faces(Settings):

@@ -32,7 +32,7 @@ def measure(picture: Pixels) -> dict[str, float]:
 
     aspect       long side over short side, of the picture as given
     sharpness    standard deviation of the Laplacian of the luma, over that of the luma itself: 0 is fog
-    darkest, lightest   5th and 95th percentile of the luma, 0..255
+    darkest, lightest   1st and 99th percentile of the luma, 0..255
     information  entropy of the luma, bits, 0..8
     colour       mean chroma in Lab, 0 for pure grey
     text         share of the area that looks like lines of writing, 0..1
@@ -40,7 +40,7 @@ def measure(picture: Pixels) -> dict[str, float]:
     height, width = picture.shape[:2]
     copy = working_copy(picture)
     grey = np.asarray(cv2.cvtColor(copy, cv2.COLOR_RGB2GRAY), np.uint8)
-    darkest, lightest = np.percentile(grey, (5, 95))
+    darkest, lightest = np.percentile(grey, (1, 99))
     return {
         "aspect": round(max(height, width) / min(height, width), 3),
         "sharpness": round(_sharpness(grey), 4),
