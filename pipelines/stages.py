@@ -1,6 +1,6 @@
 """What each stage is: which folders and settings it hands to its step; heavy modules are imported where used."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from pipelines.params import Params, RecipeParams
 from tasks.errors import BarenError
 from tasks.files import fingerprint, scratch_folder
 from tasks.progress import Progress
-from tasks.rows import Origin, Packed, read_packed, read_scraped
+from tasks.rows import Origin, Packed, Split, read_packed, read_scraped
 
 if TYPE_CHECKING:
     pass
@@ -126,37 +126,85 @@ def _train(recipe: RecipeParams, progress: Progress) -> None:
 
 
 def _evaluate(recipe: RecipeParams, progress: Progress) -> None:
+    from tasks import train
+    from tasks.evaluate.card import About
+
+    model = DATA / "4-models" / recipe.name
+    painters = {
+        which: train.load_painter(model / which, recipe.module.build(recipe.networks, recipe.train))
+        for which in ("best", "last")
+    }
+    painters["untrained"] = recipe.module.build(recipe.networks, recipe.train).painter()
+    keys = ("to",) if recipe.module.KIND == "noise" else ("from", "to")
+    about = About(recipe.name, model, {_shards(recipe, key).name: _learned(recipe, key, progress) for key in keys})
+    measure = _measure_noise if recipe.module.KIND == "noise" else _measure_translation
+    measure(recipe, painters, about, progress)
+
+
+def _measure_translation(recipe: RecipeParams, painters: Mapping[str, Any], about: Any, progress: Progress) -> None:
     import numpy as np
 
-    from tasks import train
     from tasks.evaluate import translation
-    from tasks.shard.read import ShardSet
     from tasks.woodblock import render
 
-    def held_out(key: str) -> Any:
-        with ShardSet(_shards(recipe, key), progress=progress) as shard_set:
-            rows = shard_set.rows("held_out")
-            if not len(rows):
-                raise BarenError(
-                    f"{shard_set.name} holds no picture out; "
-                    f"raise pictures.{shard_set.name}.shard.held_out in params.yaml"
-                )
-            return shard_set.read(rows[: recipe.evaluate.pictures])
-
-    photos, prints = held_out("from"), held_out("to")
+    photos = _pictures(recipe, "from", "held_out", recipe.evaluate.pictures, progress)
     known = recipe.evaluate.answer == "woodblock"
-    models = DATA / "4-models" / recipe.name
     translation.run(
-        paint=train.load_painter(models / "best", recipe.module.build(recipe.networks, recipe.train)),
-        last=train.load_painter(models / "last", recipe.module.build(recipe.networks, recipe.train)),
-        untrained=recipe.module.build(recipe.networks, recipe.train).painter(),
+        paint=painters["best"],
+        last=painters["last"],
+        untrained=painters["untrained"],
         photos=photos,
-        prints=prints,
+        prints=_pictures(recipe, "to", "held_out", recipe.evaluate.pictures, progress),
         answers=np.stack([render(photo) for photo in photos]) if known else None,
+        known=_pictures(recipe, "to", "train", recipe.evaluate.known, progress),
+        about=about,
         out=DATA / "5-metrics" / recipe.name,
         settings=recipe.evaluate,
         progress=progress,
     )
+
+
+def _measure_noise(recipe: RecipeParams, painters: Mapping[str, Any], about: Any, progress: Progress) -> None:
+    from tasks.evaluate import noise
+
+    def sampler(painter: Any) -> noise.Sampler:
+        """Such a painter knows its own noise: painter.noise(num, seed)."""
+        return lambda num, seed: painter(painter.noise(num, seed))
+
+    noise.run(
+        sample=sampler(painters["best"]),
+        last=sampler(painters["last"]),
+        untrained=sampler(painters["untrained"]),
+        reals=_pictures(recipe, "to", "held_out", recipe.evaluate.pictures, progress),
+        known=_pictures(recipe, "to", "train", recipe.evaluate.known, progress),
+        about=about,
+        out=DATA / "5-metrics" / recipe.name,
+        settings=recipe.evaluate,
+        progress=progress,
+    )
+
+
+def _pictures(recipe: RecipeParams, key: str, split: Split, most: int, progress: Progress) -> Any:
+    """The first `most` pictures of a split, uint8 [N, side, side, 3]; raises BarenError where there is none."""
+    from tasks.shard.read import ShardSet
+
+    with ShardSet(_shards(recipe, key), progress=progress) as shard_set:
+        rows = shard_set.rows(split)
+        if not len(rows):
+            where = "more" if split == "held_out" else "less"
+            raise BarenError(
+                f"{shard_set.name} has no picture of the split {split}; hold {where} of it out "
+                f"(pictures.{shard_set.name}.shard.held_out in params.yaml)"
+            )
+        return shard_set.read(rows[:most])
+
+
+def _learned(recipe: RecipeParams, key: str, progress: Progress) -> list[Packed]:
+    """The rows that a recipe is trained on."""
+    from tasks.shard.read import ShardSet
+
+    with ShardSet(_shards(recipe, key), progress=progress) as shard_set:
+        return [shard_set.items[int(row)] for row in shard_set.rows("train")]
 
 
 def _infer(recipe: RecipeParams, progress: Progress) -> None:
@@ -165,11 +213,8 @@ def _infer(recipe: RecipeParams, progress: Progress) -> None:
 
     best = DATA / "4-models" / recipe.name / "best"
     items = list(read_packed(_shards(recipe, "from") / "items.jsonl"))
-    learned_from = [item.origin for item in items if item.split == "train"]
-    if recipe.learns_from != recipe.learns_to:
-        learned_from += [
-            item.origin for item in read_packed(_shards(recipe, "to") / "items.jsonl") if item.split == "train"
-        ]
+    keys = ("to",) if recipe.module.KIND == "noise" else ("from", "to")
+    learned_from = [row.origin for key in keys for row in _learned(recipe, key, progress)]
     infer.run(
         network=train.load_painter(best, recipe.module.build(recipe.networks, recipe.train)),
         photos=whole_photographs(DATA / "1-raw" / recipe.learns_from, items, recipe.infer.photos),

@@ -96,6 +96,7 @@ def recipe(data: Path, name: str = "travelgan") -> None:
     metrics = {"answer_swd": 83.0, "answer_swd_untouched": 158.0, "answer_swd_untrained": 61.0, "odd_figure": 3.0}
     write_json(data / "5-metrics" / name / "metrics.json", metrics)
     picture(data / "5-metrics" / name / "pictures.png")
+    write_text(data / "5-metrics" / name / "MODEL_CARD.md", "# card")
     picture(data / "6-prints" / name / "folder-0.png", 300, 200)
     write_json(data / "6-prints" / name / "folder-0.json", {"photo": {"id": "folder:0", "title": NASTY}})
     picture(data / "6-prints" / name / "stray.png", 300, 200)
@@ -133,7 +134,7 @@ def written(data: Path) -> str:
             assert f'id="{address[1:]}"' in page
         else:
             assert (out / address).is_file(), address
-    files = {str(path.relative_to(out)) for path in (out / "pictures").iterdir()}
+    files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()} - {"index.html"}
     assert files == {address for address in links.addresses if not address.startswith("#")}
     assert not re.search(r"@import|url\(|https?://", page)
     assert "<script>alert" not in page
@@ -160,6 +161,7 @@ def test_the_whole_line_is_on_the_page(tmp_path: Path) -> None:
     moments = re.findall(r"<figcaption>(reals|untrained|step \d+)</figcaption>", page)
     assert moments == ["reals", "untrained", "step 10", "step 30", "step 40"]
     assert page.count('<path class="smooth"') == 2
+    assert ">model card</a>" in page
 
 
 def test_a_missing_part_is_left_out(tmp_path: Path) -> None:

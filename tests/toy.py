@@ -15,6 +15,7 @@ FOLDERS = {
     "scrape": "1-raw", "prepare": "2-prepared", "shard": "3-shards", "train": "4-models", "evaluate": "5-metrics",
     "infer": "6-prints", "report": "7-report",
 }  # fmt: skip
+EVALUATED = ["metrics.json", "pictures.png", "MODEL_CARD.md", "CREDITS.csv"]
 
 # Stands in for the door: one tiny file a stage, the same for the same params. A file "fail" names a stage that fails,
 # "flaky" one that asks for another try once, "slow" one that sleeps; a file "ran" tells which were run.
@@ -36,7 +37,7 @@ if Path("fail").exists() and title in Path("fail").read_text():
     sys.exit(f"baren: {{title}} cannot work")
 folder = Path("data", {FOLDERS!r}[step], name)
 folder.mkdir(parents=True, exist_ok=True)
-made = {{"shard": ["items.jsonl"], "train": ["losses.csv"], "evaluate": ["metrics.json"]}}.get(step, ["made"])
+made = {{"shard": ["items.jsonl"], "train": ["losses.csv"], "evaluate": {EVALUATED!r}}}.get(step, ["made"])
 for file in made:
     (folder / file).write_text('{{"swd": 1.5}}')
 """

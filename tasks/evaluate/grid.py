@@ -15,7 +15,7 @@ SMALLEST = 96  # pixels; smaller pictures are enlarged by a whole number, to be 
 
 
 def write_grid(path: Path, rows: Sequence[Tensor]) -> None:
-    """One row for each of `rows`, uint8 [N, side, side, 3] of one N and side; picture i of all stands in column i."""
+    """One row for each of `rows`, uint8 [N, side, side, 3] of one side; picture i of all stands in column i."""
     sheet = grid([row.numpy() for row in rows])
     with no_half_file(path) as temporary:
         Image.fromarray(sheet).save(temporary, format="PNG")
@@ -23,7 +23,7 @@ def write_grid(path: Path, rows: Sequence[Tensor]) -> None:
 
 def grid(rows: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """The sheet that `write_grid` writes, uint8 [height, width, 3], white between the pictures."""
-    num, side = rows[0].shape[:2]
+    num, side = max(len(row) for row in rows), rows[0].shape[1]
     times = max(1, -(-SMALLEST // side))
     step = side * times + GAP
     sheet = np.full((len(rows) * step - GAP, num * step - GAP, 3), 255, np.uint8)

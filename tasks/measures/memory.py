@@ -32,6 +32,11 @@ def copies(made: Tensor, known: Tensor) -> float:
     return (nearest(_features(made), _features(known)) < threshold).float().mean().item()
 
 
+def nearest_known(made: Tensor, known: Tensor) -> Tensor:
+    """Which of `known` each of `made` is nearest to, so that a person can judge: int64 [N]."""
+    return torch.cdist(_features(made), _features(known)).argmin(dim=1)
+
+
 def threshold_of(reals: Tensor) -> float:
     """The distance, 0 to 2, below which two pictures count as the same; see `duplicates`."""
     require_pictures(reals=reals)

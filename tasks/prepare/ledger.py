@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tasks.credits import write_credits
 from tasks.errors import BarenError
 from tasks.files import no_half_folder, read_json, write_json, write_json_lines
 from tasks.rows import Prepared, Scraped, as_json, in_ledger_order, read_scraped
@@ -55,7 +56,8 @@ def require_some(picture_set: str, rows: Sequence[Prepared]) -> None:
 
 
 def write(out: Path, rows: Sequence[Prepared], report: dict[str, Any]) -> None:
-    """data/2-prepared/SET: ledger.jsonl and report.json, both or neither."""
+    """data/2-prepared/SET: ledger.jsonl, report.json and CREDITS.csv of what is kept; all or none."""
     with no_half_folder(out) as folder:
         write_json_lines(folder / "ledger.jsonl", (as_json(row) for row in rows))
         write_json(folder / "report.json", report)
+        write_credits(folder, (row.origin for row in rows if row.outcome == "kept"))

@@ -17,6 +17,7 @@ from tasks.rows import Crop
 
 QUALITY = 88  # of JPEG
 FOLDER = "pictures"
+DOCUMENTS = "documents"
 
 T = TypeVar("T")
 
@@ -29,6 +30,14 @@ class Shown:
     width: int
     height: int
     caption: str
+
+
+@dataclass(frozen=True)
+class Document:
+    """A file that lies beside the page and is linked from it."""
+
+    file: str
+    title: str
 
 
 class Album:
@@ -66,6 +75,15 @@ class Album:
         shutil.copyfile(path, self._folder / name)
         with Image.open(path) as image:
             return Shown(name, image.width, image.height, caption)
+
+    def document(self, path: Path, title: str) -> Document | None:
+        """The text at `path` as it is; None where it is not there."""
+        if not path.exists():
+            return None
+        (self._folder / DOCUMENTS).mkdir(exist_ok=True)
+        name = f"{DOCUMENTS}/{path.parent.name}-{path.name}"
+        shutil.copyfile(path, self._folder / name)
+        return Document(name, title)
 
     def _save(self, image: Image.Image, key: str, caption: str) -> Shown:
         name = f"{FOLDER}/{_name(key)}.jpg"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Better = Literal["lower", "higher"]
+Better = Literal["lower", "higher", ""]  # "": to be read beside the reals' own
 
 # What a value is measured beside: suffix -> heading.
 BESIDE = {
@@ -32,8 +32,14 @@ KINDS = {
     "answer_match": Kind("Right answer found", "share of paintings nearest to their own answer", "higher"),
     "swd": Kind("Texture, against real pictures", "patches at every scale", "lower"),
     "palette": Kind("Colour, against real pictures", "L*a*b* units", "lower"),
+    "rkid": Kind("Look, against real pictures", "kernel distance on a random network's features", "lower"),
+    "fid": Kind("FID", "Inception features against real pictures", "lower"),
+    "kid": Kind("KID", "Inception features against real pictures", "lower"),
     "content_luminance": Kind("Light and dark kept", "share of paintings that lead back to their photo", "higher"),
     "content_edges": Kind("Contours kept", "share of paintings that lead back to their photo", "higher"),
+    "duplicates": Kind("Repeats of itself", "share of pictures with a twin among the made ones", "lower"),
+    "copies": Kind("Copies", "share of pictures that repeat one learned from; near 0 is right", ""),
+    "ms_ssim": Kind("Sameness", "how alike two of its pictures are; near the real pictures' own is right", ""),
 }
 
 
@@ -79,6 +85,6 @@ def _row(name: str, metrics: Mapping[str, float]) -> Measure:
 
 
 def _beaten(kind: Kind | None, value: float, other: float, suffix: str) -> bool | None:
-    if kind is None or suffix in ("_last", "_floor") or value == other:
+    if kind is None or not kind.better or suffix in ("_last", "_floor") or value == other:
         return None
     return value < other if kind.better == "lower" else value > other

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tasks.credits import NAME as CREDITS
 from tasks.files import read_json
-from tasks.report.album import Album, Shown, spread
+from tasks.report.album import Album, Document, Shown, spread
 from tasks.report.curves import Curve, read_curves
 from tasks.report.metrics import Measure, table
 from tasks.report.sets import folders
@@ -42,6 +43,7 @@ class Recipe:
     curves: tuple[Curve, ...]
     grids: tuple[Shown, ...]
     held_out: Shown | None
+    documents: tuple[Document, ...]
     prints: tuple[Print, ...]
 
 
@@ -64,13 +66,23 @@ def gather_recipe(
         curves=read_curves(model / "losses.csv") + read_curves(model / "scores.csv"),
         grids=_grids(model / "samples", album, settings),
         held_out=album.copy(pictures, _rows_of_held_out(measured)) if pictures.exists() else None,
+        documents=_documents(metrics, album),
         prints=_prints(data / PRINTS / name, originals, album, settings),
     )
 
 
 def _rows_of_held_out(measured: Mapping[str, float]) -> str:
-    known = any(name.startswith("answer") for name in measured)
-    return "From above: the photo, the painting" + (", the right answer" if known else "")
+    if "content_luminance" not in measured:
+        return "From above: made pictures, the nearest of those learned from, real pictures"
+    rows = ["the photo", "the painting"]
+    rows += ["the last state's painting"] if "swd_last" in measured else []
+    rows += ["the right answer"] if "answer_swd" in measured else []
+    return "From above: " + ", ".join(rows)
+
+
+def _documents(metrics: Path, album: Album) -> tuple[Document, ...]:
+    found = [album.document(metrics / "MODEL_CARD.md", "model card"), album.document(metrics / CREDITS, "credits")]
+    return tuple(document for document in found if document)
 
 
 def _facts(model: Path) -> list[Fact]:
