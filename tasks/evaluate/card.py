@@ -1,5 +1,6 @@
 """The model card: what a model learned from, how it was made, how it measures, where its limits are."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ NAME = "MODEL_CARD.md"
 BESIDE = ("_last", "_untrained", "_untouched", "_recoloured", "_floor")
 HIGHER_IS_BETTER = ("answer_match", "content_luminance", "content_edges")
 NO_CONTEST = ("ms_ssim", "copies")  # to be read beside the reals' own, not beside an untrained network's
+RESTRICTED = re.compile(r"(?<![a-z])n[cd](?![a-z])", re.IGNORECASE)  # not for commerce, or not to be changed
 MANY = 0.05  # share of duplicates or copies that a person should know of
 
 
@@ -102,7 +104,7 @@ def limits(learned_from: Mapping[str, Sequence[Packed]], metrics: Mapping[str, f
         unknown = sum(row.origin.licence in ("", "unknown") for row in rows)
         if unknown:
             told.append(f"The licence of {unknown:,} pictures of {name} is not known: ask before you publish.")
-        bound = sorted({row.origin.licence for row in rows if {"nc", "nd"} & set(_parts(row.origin.licence))})
+        bound = sorted({row.origin.licence for row in rows if RESTRICTED.search(row.origin.licence)})
         if bound:
             told.append(f"Pictures of {name} are not for every use: {', '.join(bound)}.")
     for name, what in (("copies", "repeat a picture it learned from"), ("duplicates", "repeat another of its own")):
@@ -122,10 +124,6 @@ def _is_worse(metrics: Mapping[str, float], name: str, suffix: str) -> bool:
         return False
     gain = metrics[name + suffix] - metrics[name]
     return gain > 0 if name in HIGHER_IS_BETTER else gain < 0
-
-
-def _parts(licence: str) -> list[str]:
-    return licence.lower().replace("-", " ").replace("_", " ").split()
 
 
 def _step(checkpoint: Path) -> int | None:

@@ -1,12 +1,12 @@
 """Infer: whole photographs, of any size, painted by tiles without seams."""
 
-import csv
 import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.credits import write_credits
 from tasks.errors import BarenError, PictureRefused
 from tasks.files import SCRATCH, no_half_folder, sha256_file, write_json
 from tasks.infer.settings import Infer
@@ -71,7 +71,7 @@ def run(
                 f"the first, {refused[0]['file']}: {refused[0]['reason']}"
             )
         write_json(folder / "refused.json", refused)
-        write_credits(folder / "CREDITS.csv", learned_from)
+        write_credits(folder, learned_from)
 
 
 def print_photo(
@@ -137,12 +137,3 @@ def file_names(keys: Sequence[str]) -> list[str]:
             name, number = f"{plain}-{number}", number + 1
         names.append(name)
     return names
-
-
-def write_credits(path: Path, origins: Sequence[Origin]) -> None:
-    """One line for each work the model learned from."""
-    fields = ("title", "author", "date", "licence", "licence_url", "source", "page", "url")
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(fields)
-        writer.writerows([getattr(origin, field) for field in fields] for origin in origins)
