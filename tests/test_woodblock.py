@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from tasks.scrape.sample import _pixels
+from tasks.scrape.sample import pixels
 from tasks.woodblock import INK, PIGMENTS, render
 
 
 @pytest.fixture(scope="module")
 def photograph() -> np.ndarray:
-    return _pixels("coffee")[100:300, 150:400]
+    return pixels("coffee")[100:300, 150:400]
 
 
 def test_shape_and_type_stay_and_the_same_seed_gives_the_same_sheet(photograph: np.ndarray) -> None:

@@ -1,33 +1,65 @@
-"""One run of a source: discover, skip what is settled, fetch the rest, and close the batch."""
+"""One run of a source: discover, skip what is settled, fetch the rest side by side, and close the batch."""
 
-import errno
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tasks.errors import BarenError, NoRoom, PictureRefused, SourceError
+from tasks.errors import (
+    BarenError,
+    Blocked,
+    Exhausted,
+    NoRoom,
+    ParamsError,
+    PictureRefused,
+    ShapeChanged,
+    SourceError,
+    Transient,
+)
 from tasks.files import fingerprint, scratch_folder
 from tasks.progress import Progress
 from tasks.rows import Origin
+from tasks.scrape.clock import Clock
+from tasks.scrape.fetch import Fetched, fetch
 from tasks.scrape.ledger import Ledger
 from tasks.scrape.registry import find
 from tasks.scrape.settings import Scrape
-from tasks.scrape.source import Item, Mark, Source
+from tasks.scrape.source import Item, Manners, Mark, Source
+from tasks.scrape.web import PoliteWeb
 from tasks.settings import Settings
 
+if TYPE_CHECKING:
+    from tasks.scrape.museum.server import Museum
+
 IN_VAIN = 1_000  # candidates in a row, none of them kept, after which something is wrong
+HERE = Manners(pause=0.0, connections=8)  # how the museum is asked, and the disk
+
+OpenMuseum = Callable[[], AbstractContextManager["Museum"]]
+Flying = dict[Future[Fetched], tuple[str, Item]]
 
 
-def collect(picture_set: str, settings: Scrape, out: Path, progress: Progress, now: Callable[[], datetime]) -> None:
-    """What tasks.scrape.run promises."""
+def collect(
+    picture_set: str, settings: Scrape, out: Path, progress: Progress, now: Callable[[], datetime],
+    clock: Clock | None = None, museum: OpenMuseum | None = None,
+) -> None:  # fmt: skip
+    """What tasks.scrape.run promises; `clock` and `museum` take the place of the real ones."""
     source = find(settings.use)
-    query = source.Query.read(settings.query, f"pictures.{picture_set}.scrape.query")
-    ledger = Ledger(out, scratch_folder("scrape", picture_set, "open"), query_fingerprint(source, query), now())
-    kept = ledger.kept()
-    new = _new_pictures(source, query, ledger, settings)
-    for _ in progress.track(new, f"scrape {picture_set} from {source.name}", settings.limit, start=kept):
-        pass
+    where = f"pictures.{picture_set}.scrape"
+    query = source.Query.read(settings.query, f"{where}.query")
+    require_means(source, settings, where)
+    journal = scratch_folder("scrape", picture_set, "open")
+    ledger = Ledger(out, journal, query_fingerprint(source, query, settings), now())
+    with ExitStack() as stack:
+        clock = clock or Clock(progress.check)
+        web = open_web(source, settings, journal / "pages", ledger.opened(), clock, stack, museum)
+        run = _Run(source, query, web, ledger, settings)
+        started = ledger.kept()
+        for _ in progress.track(run.newly_kept(), f"scrape {picture_set}", settings.limit, start=started):
+            pass
     if ledger.kept() == 0:
         raise BarenError(_nothing(picture_set, source, ledger))
     told = {"query": ledger.query, "use": settings.use, "asked": query.model_dump(mode="json"), "limit": settings.limit}
@@ -35,69 +67,147 @@ def collect(picture_set: str, settings: Scrape, out: Path, progress: Progress, n
     _tell(picture_set, ledger, settings.limit, progress)
 
 
-def query_fingerprint(source: Source[Any], query: Settings) -> str:
+def query_fingerprint(source: Source[Any], query: Settings, settings: Scrape) -> str:
     """What stands for a query; a default that is spelled out, or added later, makes no other query of it."""
-    return fingerprint(source.name, query.model_dump(mode="json", exclude_defaults=True))
+    asked = query.model_dump(mode="json", exclude_defaults=True)
+    return fingerprint(source.name, asked, *([] if settings.site == "web" else [settings.site]))
 
 
-def _new_pictures(source: Source[Any], query: Settings, ledger: Ledger, settings: Scrape) -> Iterator[str]:
-    """Settle one candidate after the other until the limit is kept; yields the id of each picture newly kept."""
-    kept, in_vain = ledger.kept(), 0
-    if kept >= settings.limit:
+def require_means(source: Source[Any], settings: Scrape, where: str) -> None:
+    """Raise ParamsError, before anything is asked, where the contact or a secret is missing."""
+    if not source.manners.hosts or settings.site == "museum":
         return
-    for found in source.discover(query, _NoWeb(), ledger.cursor):
-        if isinstance(found, Mark):
-            ledger.mark(found.cursor)
-            continue
-        id = f"{source.name}:{found.key}"
-        if ledger.settled(id):
-            continue
-        if not ledger.adopt(id):
-            _settle(id, found, source, ledger, settings)
-        in_vain += 1
-        if in_vain > IN_VAIN:
+    if not settings.contact:
+        raise ParamsError(
+            f"params.yaml: {where}.contact is missing; give an address or page of yours, which every site that is "
+            "asked is told"
+        )
+    if missing := [name for name in source.secrets if not os.environ.get(name)]:
+        raise ParamsError(
+            f"{source.name} cannot be asked without {' and '.join(missing)} in the environment; set what is missing, "
+            "or use `site: museum` to try it without"
+        )
+
+
+def open_web(
+    source: Source[Any], settings: Scrape, pages: Path, opened: datetime, clock: Clock, stack: ExitStack,
+    museum: OpenMuseum | None = None,
+) -> PoliteWeb:  # fmt: skip
+    """The web for one run, or the museum, which lives as long as `stack`."""
+    manners, port = source.manners, None
+    if settings.site == "museum":
+        from tasks.scrape.museum import open_museum
+
+        port = stack.enter_context((museum or open_museum)()).port
+        manners = replace(HERE, hosts=manners.hosts, robots=manners.robots)
+    web = PoliteWeb(manners, contact=settings.contact, pages=pages, opened=opened, clock=clock, museum_port=port)
+    stack.callback(web.close)
+    return web
+
+
+class _Run:
+    """The candidates of one run, each settled in the ledger."""
+
+    def __init__(self, source: Source[Any], query: Settings, web: PoliteWeb, ledger: Ledger, settings: Scrape) -> None:
+        self._source, self._query, self._web, self._ledger, self._settings = source, query, web, ledger, settings
+        self._place = source.name + (".museum" if settings.site == "museum" else "")  # never taken for the real site
+        self._flying: Flying = {}
+        self._in_vain = 0
+
+    def newly_kept(self) -> Iterator[str]:
+        """Settle candidates until the limit is kept; yields the id of each picture newly kept.
+
+        No more are under way than are still wanted, so which candidates are asked for depends on no race.
+        """
+        ledger, limit = self._ledger, self._settings.limit
+        if ledger.kept() >= limit:
+            return
+        workers = self._web.session.manners.connections if self._source.manners.hosts else 1
+        with ThreadPoolExecutor(workers) as pool:
+            try:
+                for found in self._source.discover(self._query, self._web, ledger.cursor):
+                    if isinstance(found, Mark):
+                        yield from self._settle(until=0)
+                        ledger.mark(found.cursor)
+                        continue
+                    id = f"{self._place}:{found.key}"
+                    if ledger.settled(id) or id in (flying for flying, _ in self._flying.values()):
+                        continue
+                    if ledger.adopt(id):
+                        yield from self._note(id)
+                    else:
+                        path = ledger.place(id)
+                        job = pool.submit(fetch, found, self._source, self._web, path, self._settings)
+                        self._flying[job] = (id, found)
+                    while self._flying and len(self._flying) >= min(2 * workers, limit - ledger.kept()):
+                        yield from self._settle(until=len(self._flying) - 1)
+                    if ledger.kept() >= limit:
+                        return
+                yield from self._settle(until=0)
+            except ShapeChanged:
+                self._web.forget()
+                raise
+            finally:
+                self._land()
+
+    def _settle(self, until: int) -> Iterator[str]:
+        """Wait until at most `until` are under way."""
+        while len(self._flying) > until:
+            done, _ = wait(self._flying, return_when=FIRST_COMPLETED)
+            for job in done:
+                id, item = self._flying.pop(job)
+                self._enter(job, id, item)
+                yield from self._note(id)
+
+    def _note(self, id: str) -> Iterator[str]:
+        self._in_vain = 0 if self._ledger.has(id) else self._in_vain + 1
+        if self._in_vain >= IN_VAIN:
             raise SourceError(
-                f"{source.name} gave {IN_VAIN:,} candidates in a row of which none could be kept "
-                f"({_refusals(ledger)}); what was collected stays, change the query"
+                f"{self._source.name} gave {IN_VAIN:,} candidates in a row of which none could be kept "
+                f"({_refusals(self._ledger)}); what was collected stays, change the query"
             )
-        if ledger.has(id):
-            kept, in_vain = kept + 1, 0
+        if self._ledger.has(id):
             yield id
-            if kept >= settings.limit:
-                return
+
+    def _enter(self, job: Future[Fetched], id: str, item: Item) -> None:
+        origin, group = _origin(self._place, item), f"{self._place}:{item.group or item.key}"
+        try:
+            fetched = job.result()
+            self._ledger.keep(id, replace(origin, url=fetched.url), group, fetched)
+        except PictureRefused as refused:
+            self._ledger.refuse(id, origin, group, refused)
+        except NoRoom:
+            raise
+        except SourceError as error:
+            self._ledger.fail(id, origin, group, _reason(error))
+            if (broken := self._web.session.broken()) is not None:
+                raise broken from error
+            if isinstance(error, Exhausted):
+                raise
+
+    def _land(self) -> None:
+        """On the way out: what was fetched meanwhile is kept, what had not begun is not begun."""
+        for job, (id, item) in self._flying.items():
+            if not job.cancel() and job.exception() is None:
+                self._enter(job, id, item)
+        self._flying.clear()
 
 
-def _settle(id: str, item: Item, source: Source[Any], ledger: Ledger, settings: Scrape) -> None:
-    origin, group = _origin(source, item), f"{source.name}:{item.group or item.key}"
-    try:
-        path = ledger.place()
-        _write_local(item, path, settings.max_bytes)
-        ledger.keep(id, origin, group, path, settings.max_pixels)
-    except PictureRefused as refused:
-        ledger.refuse(id, origin, group, refused)
-
-
-def _write_local(item: Item, path: Path, max_bytes: int) -> None:
-    assert item.bytes_of is not None, "this source needs the web"
-    data = item.bytes_of()
-    if len(data) > max_bytes:
-        raise PictureRefused("too many bytes", f"{len(data):,}")
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NoRoom(
-                f"the disk filled up while pictures were collected into {path.parent}; make room and run it again, "
-                "it goes on where it stood"
-            ) from error
-        raise
-
-
-def _origin(source: Source[Any], item: Item) -> Origin:
+def _origin(place: str, item: Item) -> Origin:
     return Origin(
-        source=source.name, page=item.page, url=item.shots[0].url, title=item.title, author=item.author,
+        source=place, page=item.page, url=item.shots[0].url, title=item.title, author=item.author,
         date=item.date, licence=item.licence, licence_url=item.licence_url, tags=item.tags,
     )  # fmt: skip
+
+
+def _reason(error: SourceError) -> str:
+    match error:
+        case Transient():
+            return "no answer"
+        case Blocked():
+            return "not given to us"
+        case _:
+            return str(error)
 
 
 def _nothing(picture_set: str, source: Source[Any], ledger: Ledger) -> str:
@@ -115,13 +225,3 @@ def _tell(picture_set: str, ledger: Ledger, limit: int, progress: Progress) -> N
     others = f"; {others}" if others else ""
     wanted = "" if kept >= limit else f" of the {limit:,} wanted, there are no more"
     progress.say(f"scrape {picture_set}: {kept:,} pictures kept{wanted}{others}")
-
-
-class _NoWeb:
-    """Sources that make or read their pictures here ask for nothing."""
-
-    def text(self, url: str, **params: str | int) -> str:
-        raise AssertionError(url)
-
-    def json(self, url: str, **params: str | int) -> Any:
-        raise AssertionError(url)

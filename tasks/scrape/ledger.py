@@ -6,6 +6,8 @@ where a run that was killed goes on. Closing again after a kill in the middle of
 
 import dataclasses
 import errno
+import hashlib
+import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -20,13 +22,15 @@ from tasks.files import (
     no_half_file,
     read_json,
     read_json_lines,
-    sha256_file,
     write_bytes,
     write_json,
     write_json_lines,
 )
 from tasks.rows import Origin, Scraped, as_json, read_scraped
-from tasks.scrape.look import look
+from tasks.scrape.fetch import Fetched
+
+TOO_MANY = 3  # keys of one site with the same bytes: something a site shows in the place of many pictures
+SAME = "same picture under many keys"
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,9 @@ class Ledger:
         self.cursor: Mapping[str, Any] | None = None
         self._present: dict[str, Scraped] = {}  # the latest row of each id, for the present query
         self._elsewhere: dict[str, Scraped] = {}  # for any other query
-        self._new: list[Scraped] = []
+        self._new: dict[tuple[str, str], Scraped] = {}  # by query and id
+        self._kept = 0
+        self._from_the_web: dict[str, dict[str, Scraped]] = {}  # by the hash of their bytes
         closed = _closed(out)
         last = closed[-1].batch if closed else 0
         self.batch = self._open(closed, last, now)
@@ -55,9 +61,13 @@ class Ledger:
                 self._remember(row)
         self._go_on()
 
+    def opened(self) -> datetime:
+        """When the batch was opened (UTC); for a run that goes on, that is when it first began."""
+        return datetime.fromisoformat(self.batch.opened)
+
     def kept(self) -> int:
         """How many pictures the present query has."""
-        return sum(row.outcome == "kept" for row in self._present.values())
+        return self._kept
 
     def counts(self) -> Counter[str]:
         """How the present query's candidates ended: kept, failed, or the reason of the refusal."""
@@ -81,26 +91,31 @@ class Ledger:
         self._write(dataclasses.replace(row, batch=self.batch.batch, query=self.query))
         return True
 
-    def place(self) -> Path:
-        """A path in the journal where the next picture's bytes may be written."""
-        return self._journal / "incoming"
+    def place(self, id: str) -> Path:
+        """A path in the journal where the picture's bytes may be written; the same when a run goes on."""
+        folder = self._journal / "incoming"
+        folder.mkdir(exist_ok=True)
+        return folder / hashlib.sha256(id.encode()).hexdigest()[:24]
 
-    def keep(self, id: str, origin: Origin, group: str, path: Path, max_pixels: int) -> None:
-        """Take the picture in `path` over, byte for byte; raises PictureRefused where it is no picture to keep."""
-        seen = look(path, max_pixels)
-        sha256, num_bytes = sha256_file(path), path.stat().st_size
+    def keep(self, id: str, origin: Origin, group: str, fetched: Fetched) -> None:
+        """Take the fetched file over, byte for byte."""
+        path, seen, sha256, num_bytes = fetched.path, fetched.seen, fetched.sha256, fetched.bytes
         file = f"pictures/{sha256[:2]}/{sha256}.{seen.suffix}"
         if (self.out / file).exists():
             path.unlink()
         else:
             (self._journal / file).parent.mkdir(parents=True, exist_ok=True)
             path.replace(self._journal / file)
-        self._write(
-            Scraped(
-                id=id, batch=self.batch.batch, query=self.query, outcome="kept", reason="", origin=origin, group=group,
-                file=file, sha256=sha256, bytes=num_bytes, width=seen.width, height=seen.height, format=seen.format,
-            )
+        row = Scraped(
+            id=id, batch=self.batch.batch, query=self.query, outcome="kept", reason="", origin=origin, group=group,
+            file=file, sha256=sha256, bytes=num_bytes, width=seen.width, height=seen.height, format=seen.format,
         )  # fmt: skip
+        self._write(row)
+        same = self._from_the_web.get(sha256, {})
+        if len(same) >= TOO_MANY:
+            for other in [*same.values()]:
+                if other.batch == self.batch.batch and other.outcome == "kept":
+                    self._write(dataclasses.replace(other, outcome="refused", reason=SAME, file=None))
 
     def refuse(self, id: str, origin: Origin, group: str, refused: PictureRefused) -> None:
         """Remember that the picture is never to be asked for again."""
@@ -122,10 +137,11 @@ class Ledger:
         A batch that found nothing new leaves no trace, so nothing downstream goes stale.
         """
         if self._new:
+            os.sync()  # what is renamed below must be on the disk already
             self._move_pictures()
             items = self.out / "items.jsonl"
             old = (row for row in read_scraped(items) if row.batch < self.batch.batch) if items.exists() else ()
-            new = sorted(self._new, key=lambda row: row.id)
+            new = sorted(self._new.values(), key=lambda row: (row.id, row.query))
             write_json_lines(items, (as_json(row) for row in (*old, *new)))
         _write_if_other(self.out / "query.json", told)
         if self._new:
@@ -156,21 +172,28 @@ class Ledger:
             row = dataclasses.replace(row, batch=self.batch.batch)
             if row.file is None or (self._journal / row.file).exists() or (self.out / row.file).exists():
                 self._remember(row)
-                self._new.append(row)
+                self._new[row.query, row.id] = row
 
     def _write(self, row: Scraped) -> None:
         with self._lines.open("a", encoding="utf-8") as file:
             file.write(canonical_json(as_json(row)) + "\n")
         self._remember(row)
-        self._new.append(row)
+        self._new[row.query, row.id] = row
 
     def _remember(self, row: Scraped) -> None:
-        (self._present if row.query == self.query else self._elsewhere)[row.id] = row
+        if row.query != self.query:
+            self._elsewhere[row.id] = row
+            return
+        before = self._present.get(row.id)
+        self._kept += (row.outcome == "kept") - (before is not None and before.outcome == "kept")
+        self._present[row.id] = row
+        if row.sha256 and row.origin.url.startswith("http"):
+            self._from_the_web.setdefault(row.sha256, {})[row.id] = row
 
     def _move_pictures(self) -> None:
-        folder = self._journal / "pictures"
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            _move(path, self.out / path.relative_to(self._journal))
+        for file in sorted({row.file for row in self._new.values() if row.file}):
+            if (path := self._journal / file).exists():
+                _move(path, self.out / file)
 
 
 def _closed(out: Path) -> list[Batch]:

@@ -40,3 +40,17 @@ def look(path: Path, max_pixels: int) -> Seen:
         raise PictureRefused("too many pixels", f"{width} x {height}")
     kind = "JPEG" if kind == "MPO" else kind  # a JPEG with more pictures behind it
     return Seen(kind.lower(), SUFFIXES[kind], width, height)
+
+
+def require_whole(path: Path, seen: Seen) -> None:
+    """Raise PictureRefused "cut short" where a JPEG or PNG lacks its end, as after a Content-Length that lied."""
+    ends = {"jpeg": b"\xff\xd9", "png": b"IEND"}
+    if (end := ends.get(seen.format)) is None:
+        return
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 64))
+        if end in file.read():
+            return
+        file.seek(0)
+        if end not in file.read():  # cameras append what they like
+            raise PictureRefused("cut short", f"no end of {seen.format}")

@@ -148,9 +148,9 @@ def _item(name: str, number: int, made_as: str, query: SampleQuery) -> Item:
 def picture_bytes(name: str, number: int, rendering: str, seed: int, sides: tuple[int, int]) -> bytes:
     """Picture `number` of a photograph, as a file: the package's own bytes for a whole photo, else JPEG or PNG."""
     if number == 0:
-        return _path(name).read_bytes() if rendering == "none" else _png(_rendered(_pixels(name), number))
-    picture = _detail(_pixels(name), np.random.default_rng([seed, zlib.crc32(name.encode()), number]), sides)
-    return _jpeg(picture) if rendering == "none" else _png(_rendered(picture, number))
+        return _path(name).read_bytes() if rendering == "none" else _png(rendered(pixels(name), number))
+    picture = detail(name, number, seed, sides).of(pixels(name))
+    return jpeg(picture) if rendering == "none" else _png(rendered(picture, number))
 
 
 def _path(name: str) -> Path:
@@ -166,46 +166,79 @@ def _path(name: str) -> Path:
 
 
 @lru_cache(maxsize=16)
-def _pixels(name: str) -> Picture:
+def pixels(name: str) -> Picture:
+    """A photograph, decoded: uint8 [H, W, 3] sRGB."""
     from PIL import Image
 
     with Image.open(_path(name)) as picture:
         return np.asarray(picture.convert("RGB"))
 
 
-def _detail(photograph: Picture, rng: np.random.Generator, sides: tuple[int, int]) -> Picture:
-    """A piece of the photograph, never enlarged, in other proportions and another light: uint8 [h, w, 3]."""
-    import cv2
+@dataclass(frozen=True)
+class Detail:
+    """A piece of a photograph, never enlarged, in other proportions and another light."""
 
-    height, width = photograph.shape[:2]
+    top: int
+    left: int
+    cut_height: int  # pixels of the photograph
+    cut_width: int
+    height: int  # pixels of the picture made
+    width: int
+    flipped: bool
+    gamma: float
+    light: tuple[float, float, float]  # factors on red, green and blue
+
+    def of(self, photograph: Picture) -> Picture:
+        """The piece itself: uint8 [height, width, 3]."""
+        import cv2
+
+        piece = photograph[self.top : self.top + self.cut_height, self.left : self.left + self.cut_width]
+        piece = cv2.resize(piece, (self.width, self.height), interpolation=cv2.INTER_AREA)
+        if self.flipped:
+            piece = piece[:, ::-1]
+        lit = (piece / 255.0) ** self.gamma * self.light
+        return np.ascontiguousarray((lit * 255).round().clip(0, 255).astype(np.uint8))
+
+
+def detail(name: str, number: int, seed: int, sides: tuple[int, int]) -> Detail:
+    """Detail `number` of a photograph; the same for the same arguments, whoever asks."""
+    rng = np.random.default_rng([seed, zlib.crc32(name.encode()), number])
+    height, width = photograph_size(name)
     shorter = int(rng.integers(sides[0], sides[1] + 1))
     ratio = float(rng.uniform(1.0, 4 / 3))
-    wide = bool(rng.random() < 0.5)
-    shape = np.array([1.0, ratio] if wide else [ratio, 1.0])  # height and width, in shorter sides
+    shape = np.array([1.0, ratio] if rng.random() < 0.5 else [ratio, 1.0])  # height and width, in shorter sides
     largest = min(height / shape[0], width / shape[1])
     smallest = min(largest, max(shorter, largest * 0.35))
     cut = (shape * rng.uniform(smallest, largest)).astype(int).clip(1, (height, width))
     top, left = (int(rng.integers(0, room + 1)) for room in np.array([height, width]) - cut)
-    piece = photograph[top : top + cut[0], left : left + cut[1]]
-    h, w = np.minimum((shape * shorter).round().astype(int), cut)
-    piece = cv2.resize(piece, (int(w), int(h)), interpolation=cv2.INTER_AREA)
-    if rng.random() < 0.5:
-        piece = piece[:, ::-1]
-    light = (piece / 255.0) ** rng.uniform(0.8, 1.25) * rng.uniform(0.9, 1.1) * rng.uniform(0.97, 1.03, 3)
-    return np.ascontiguousarray((light * 255).round().clip(0, 255).astype(np.uint8))
+    size = np.minimum((shape * shorter).round().astype(int), cut)
+    flipped, gamma = bool(rng.random() < 0.5), float(rng.uniform(0.8, 1.25))
+    red, green, blue = (rng.uniform(0.9, 1.1) * rng.uniform(0.97, 1.03, 3)).tolist()
+    return Detail(top, left, int(cut[0]), int(cut[1]), int(size[0]), int(size[1]), flipped, gamma, (red, green, blue))
 
 
-def _rendered(picture: Picture, seed: int) -> Picture:
+@lru_cache(maxsize=64)
+def photograph_size(name: str) -> tuple[int, int]:
+    """Height and width of a photograph, in pixels."""
+    from PIL import Image
+
+    with Image.open(_path(name)) as picture:
+        return picture.height, picture.width
+
+
+def rendered(picture: Picture, seed: int) -> Picture:
+    """The picture as tasks.woodblock renders it."""
     from tasks.woodblock import render
 
     return render(picture, seed)
 
 
-def _jpeg(picture: Picture) -> bytes:
+def jpeg(picture: Picture, quality: int = 92) -> bytes:
+    """The picture as a JPEG file with whole colour; the same bytes every time."""
     from PIL import Image
 
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=92, subsampling=0)
+    Image.fromarray(picture).save(file, "JPEG", quality=quality, subsampling=0)
     return file.getvalue()
 
 

@@ -4,12 +4,18 @@ A source knows its site and nothing else. Fetching, pacing, retries, resume, the
 framework's; so a new source is one short file, and the same code runs against the site and against the museum.
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from tasks.settings import Settings
+
+if TYPE_CHECKING:
+    import requests
 
 Q = TypeVar("Q", bound=Settings)
 
@@ -59,11 +65,29 @@ class Manners:
     hosts: tuple[str, ...] = ()
     pause: float = 1.0  # seconds between two requests to one host
     per_hour: int | None = None  # requests to one host in any hour
+    connections: int = 2  # pictures under way at once
     robots: bool = True  # robots.txt is asked for and obeyed
 
 
 class Web(Protocol):
     """The polite client as a source sees it. Errors are those of tasks.errors; what can be retried has been."""
+
+    @property
+    def session(self) -> requests.Session:
+        """A polite session, for a package that wants to do the asking itself."""
+        ...
+
+    def at(self, url: str) -> str:
+        """Where to ask for an address of the site; every address a source writes down itself goes through this."""
+        ...
+
+    def secret(self, name: str) -> str:
+        """One of the source's secrets."""
+        ...
+
+    def opened(self) -> datetime:
+        """When this batch was opened (UTC): the present of every query, also for a run that goes on later."""
+        ...
 
     def text(self, url: str, **params: str | int) -> str:
         """The body of a page."""

@@ -1,0 +1,97 @@
+"""Which addresses may be reached: the hosts a source declares, and behind a public name no private machine."""
+
+import ipaddress
+import socket
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import NewConnectionError
+
+from tasks.errors import Blocked
+
+MUSEUM = ".museum.test"  # the museum's name for a host is the host's own with this behind it (RFC 6761: never real)
+
+
+def require_host(url: str, hosts: tuple[str, ...]) -> str:
+    """The host of `url`, in lower case; Blocked unless it is http(s) and one of `hosts` or below one."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    if parts.scheme not in ("http", "https") or not host:
+        raise Blocked(f"{shown(url)} is no address of the web and was not asked for")
+    if not any(host == allowed or host.endswith("." + allowed) for allowed in hosts):
+        raise Blocked(
+            f"{shown(url)} leads to {host}, which is none of the source's hosts ({', '.join(hosts)}), "
+            "and was not asked for"
+        )
+    return host
+
+
+def shown(url: str) -> str:
+    """A URL fit for a message: without user, password and query, where secrets would stand."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+class Public(HTTPAdapter):
+    """Reaches public addresses only; what a name resolves to is looked at before and after connecting."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Pools whose connections are guarded."""
+        super().init_poolmanager(*args, **kwargs)
+        guarded: dict[str, Any] = {"http": _GuardedPool, "https": _GuardedSecurePool}
+        self.poolmanager.pool_classes_by_scheme = guarded
+
+
+class Museum(HTTPAdapter):
+    """Reaches the museum on this machine, whatever host is asked for, by the name the request gives."""
+
+    def __init__(self, port: int, connections: int) -> None:
+        self.port = port
+        super().__init__(pool_maxsize=connections)
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send to loopback what is meant for a name under MUSEUM; nothing else is let through."""
+        parts = urlsplit(request.url or "")
+        assert isinstance(parts.hostname, str)
+        if not parts.hostname.endswith(MUSEUM):
+            raise Blocked(f"{parts.hostname} is not in the museum and was not asked for")
+        inner = request.copy()
+        inner.headers["Host"] = parts.hostname
+        inner.url = parts._replace(scheme="http", netloc=f"127.0.0.1:{self.port}").geturl()
+        response = super().send(inner, *args, **kwargs)
+        response.url, response.request = request.url or "", request
+        return response
+
+
+def _require_public(address: str, host: str) -> None:
+    if not ipaddress.ip_address(address).is_global:
+        raise Blocked(f"{host} leads to the private address {address} and was not asked for")
+
+
+class _Guarded(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        try:
+            found = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise NewConnectionError(self, f"{self.host} is not known: {error}") from error
+        for *_, address in found:
+            _require_public(str(address[0]), self.host)
+        connection: socket.socket = super()._new_conn()
+        _require_public(connection.getpeername()[0], self.host)
+        return connection
+
+
+class _GuardedSecure(_Guarded, HTTPSConnection):
+    pass
+
+
+class _GuardedPool(HTTPConnectionPool):
+    ConnectionCls = cast(Any, _Guarded)
+
+
+class _GuardedSecurePool(HTTPSConnectionPool):
+    ConnectionCls = cast(Any, _GuardedSecure)

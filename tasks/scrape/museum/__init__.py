@@ -1,0 +1,21 @@
+"""The museum: the wire formats of the picture sites on loopback, serving the demonstration's own pictures.
+
+It is the demonstration's web, the tests' web, and the bench on which a new source is proved. A site's host h is
+h.museum.test here, and says so in every address it gives.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from tasks.scrape.museum.flickr import FlickrSite
+from tasks.scrape.museum.server import Museum
+from tasks.scrape.museum.ukiyoe import UkiyoeSite
+from tasks.scrape.museum.works import photographs, prints
+
+
+@contextmanager
+def open_museum() -> Generator[Museum]:
+    """The museum with the demonstration's pictures, open as long as the block runs."""
+    museum = Museum([FlickrSite(photographs()), UkiyoeSite(prints())])
+    with museum:
+        yield museum

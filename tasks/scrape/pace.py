@@ -1,0 +1,106 @@
+"""How fast one host is asked: its pause, its hourly budget, slower when it says so, and no more when it has had enough.
+
+All threads share the pace of a host; each reserves its turn under a lock and waits outside it.
+"""
+
+import random
+import threading
+from collections import deque
+
+from tasks.errors import Blocked, Exhausted, SourceError, Transient
+from tasks.scrape.clock import Clock
+
+FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds; where a site does not say how long, full jitter between 0 and these
+LONGEST_RETRY_AFTER = 900.0  # seconds; a site that wants more is left for a later run
+ENOUGH = 5  # requests given up in a row, after which a host is left alone
+SLOWEST_START = 0.02  # seconds between requests, once a host that set no pause says "too many"
+EASIER = 100  # answers in a row after which the pace quickens again by a tenth
+
+
+class Pace:
+    """The turns of one host."""
+
+    def __init__(self, host: str, pause: float, per_hour: int | None, clock: Clock) -> None:
+        self.host, self._clock, self._per_hour = host, clock, per_hour
+        self.pause = self._gap = pause
+        self._next = self._slowed = clock.now() - 1e9
+        self._sent: deque[float] = deque()
+        self._lock = threading.Lock()
+        self._given_up = 0
+        self._good = 0
+        self.broken: SourceError | None = None
+
+    def at_least(self, pause: float) -> None:
+        """The host asked for this many seconds between two requests."""
+        with self._lock:
+            self.pause = max(self.pause, pause)
+            self._gap = max(self._gap, pause)
+
+    def turn(self) -> float:
+        """Wait for the next turn; gives its time. Raises what broke the host's patience or ours."""
+        with self._lock:
+            if self.broken is not None:
+                raise self.broken
+            turn = max(self._clock.now(), self._next, self._budget())
+            self._next = turn + self._gap
+            if self._per_hour is not None:
+                self._sent.append(turn)
+        while (wait := turn - self._clock.now()) > 0:
+            self._clock.sleep(wait)
+        return turn
+
+    def answered(self) -> None:
+        """The host gave what was asked."""
+        with self._lock:
+            self._given_up = 0
+            self._good += 1
+            if self._good % EASIER == 0:
+                self._gap = max(self.pause, self._gap * 0.9)
+
+    def too_many(self, sent: float, attempt: int, retry_after: float | None) -> None:
+        """The host answered 429 or 503 to what was sent at `sent`: everybody waits, and goes slower from then on."""
+        wait = retry_after if retry_after is not None else self.jitter(attempt)
+        if wait > LONGEST_RETRY_AFTER:
+            until = self._clock.utc().timestamp() + wait
+            raise exhausted(self.host, until)
+        with self._lock:
+            now = self._clock.now()
+            self._next = max(self._next, now + wait)
+            if sent > self._slowed:  # not what was already under way when we last slowed down
+                self._gap = max(self._gap * 2, SLOWEST_START)
+                self._slowed = now + wait
+                self._good = 0
+
+    def jitter(self, attempt: int) -> float:
+        """Seconds to wait before try `attempt` + 1, at random, so that many clients do not come back at once."""
+        return random.uniform(0.0, min(LONGEST_WAIT, FIRST_WAIT * 2**attempt))
+
+    def gave_up(self, error: SourceError) -> None:
+        """One request failed for good; too many in a row and the host is left alone until a later run."""
+        with self._lock:
+            self._given_up += 1
+            if self._given_up >= ENOUGH and self.broken is None:
+                kind = Blocked if isinstance(error, Blocked) else Transient
+                self.broken = kind(
+                    f"{self.host} failed {ENOUGH} requests in a row, the last with: {error}; "
+                    "what was fetched stays, run it again later"
+                )
+
+    def _budget(self) -> float:
+        """The earliest time at which the hour's budget has room."""
+        if self._per_hour is None:
+            return 0.0
+        now = self._clock.now()
+        while self._sent and self._sent[0] <= now - 3600:
+            self._sent.popleft()
+        return self._sent[-self._per_hour] + 3600 if len(self._sent) >= self._per_hour else 0.0
+
+
+def exhausted(host: str, until: float) -> Exhausted:
+    """The error for a quota that is spent until `until` (POSIX seconds)."""
+    from datetime import UTC, datetime
+
+    when = datetime.fromtimestamp(until, UTC)
+    return Exhausted(
+        f"{host} gives no more until {when:%Y-%m-%d %H:%M} UTC; what was fetched stays, run it again then", when
+    )

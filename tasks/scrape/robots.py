@@ -1,0 +1,81 @@
+"""What a robots.txt allows us, after RFC 9309: our group or the general one, and the longest rule that fits.
+
+Also the X-Robots-Tag of a picture, by which a site says that it is not to be learned from.
+"""
+
+import re
+from dataclasses import dataclass
+
+AGENT = "baren"
+NOT_FOR_US = ("noai", "noimageai", "noindex")  # the words of X-Robots-Tag that keep us off a picture
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One Allow or Disallow line; the longer its pattern, the more it counts."""
+
+    allow: bool
+    pattern: str
+
+    def fits(self, path: str) -> bool:
+        """Whether the rule speaks of `path` (with its query)."""
+        parts = [re.escape(part) for part in self.pattern.removesuffix("$").split("*")]
+        return re.match(".*".join(parts) + ("$" if self.pattern.endswith("$") else ""), path) is not None
+
+
+@dataclass(frozen=True)
+class Robots:
+    """The rules for us, and how many seconds the site wants between two requests."""
+
+    rules: tuple[Rule, ...] = ()
+    delay: float = 0.0
+
+    def allows(self, path: str) -> bool:
+        """Whether `path` may be asked for."""
+        fitting = [rule for rule in self.rules if rule.pattern and rule.fits(path)]
+        return not fitting or max(fitting, key=lambda rule: (len(rule.pattern), rule.allow)).allow
+
+
+EVERYTHING = Robots()
+NOTHING = Robots((Rule(allow=False, pattern="/"),))
+
+
+def read_robots(text: str) -> Robots:
+    """The rules of the group that names us, or of the group for all; lines that make no sense are passed over."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    names: list[str] = []
+    naming = False
+    for line in text.splitlines():
+        key, colon, value = (part.strip() for part in line.partition("#")[0].partition(":"))
+        key = key.lower()
+        if not colon:
+            continue
+        if key == "user-agent":
+            names = [*names, value.lower()] if naming else [value.lower()]
+            naming = True
+            groups.setdefault(value.lower(), [])
+        elif names:
+            naming = False
+            for name in names:
+                groups[name].append((key, value))
+    lines = groups.get(AGENT, groups.get("*", []))
+    rules = tuple(Rule(key == "allow", value) for key, value in lines if key in ("allow", "disallow"))
+    return Robots(rules, max((_seconds(value) for key, value in lines if key == "crawl-delay"), default=0.0))
+
+
+def forbids(tag: str) -> str | None:
+    """The word of an X-Robots-Tag that keeps us off, or None; words said to another robot do not concern us."""
+    agent = ""
+    for word in re.split(r"[,\s]+", tag.lower()):
+        if word.endswith(":"):
+            agent = word[:-1]
+        elif agent in ("", AGENT) and word in NOT_FOR_US:
+            return word
+    return None
+
+
+def _seconds(text: str) -> float:
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        return 0.0

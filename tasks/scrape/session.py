@@ -1,0 +1,149 @@
+"""A requests.Session with manners: whoever is handed it (flickrapi, say) paces, waits and retries without knowing."""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from tasks.errors import Blocked, Gone, PictureRefused, SourceError, Transient
+from tasks.scrape.address import require_host, shown
+from tasks.scrape.clock import Clock
+from tasks.scrape.pace import Pace
+from tasks.scrape.robots import EVERYTHING, NOTHING, Robots, read_robots
+from tasks.scrape.source import Manners
+
+TRIES = 6
+HOPS = 5  # redirects followed
+TIMEOUT = (10.0, 30.0)  # seconds to connect, and between two bytes
+LATER = (408, 425, 500, 502, 504)  # and 429 and 503, which also slow everybody down
+
+Refuse = Callable[[str], str | None]
+
+
+class PoliteSession(requests.Session):
+    """Every request of one source goes through here; an answer that comes back is good (status below 400).
+
+    Raises Transient (tried TRIES times), Gone (404, 410), Blocked (401, 403, 451, robots.txt, a foreign or private
+    host, a challenge), Exhausted (told to wait longer than we would), PictureRefused where `refuse` knows the target.
+    """
+
+    def __init__(
+        self, manners: Manners, agent: str, adapter: HTTPAdapter, clock: Clock, hosts: tuple[str, ...]
+    ) -> None:
+        super().__init__()
+        self.manners, self.clock, self.hosts = manners, clock, hosts
+        self.headers["User-Agent"] = agent
+        self.num_requests = 0
+        self._paces: dict[str, Pace] = {}
+        self._robots: dict[str, Robots] = {}
+        self._lock = threading.Lock()
+        self._robots_lock = threading.Lock()
+        self.mount("http://", adapter)
+        self.mount("https://", adapter)
+
+    def request(
+        self, method: str, url: str, *args: Any, refuse: Refuse | None = None, **kwargs: Any
+    ) -> requests.Response:  # type: ignore[override]  # pyright: ignore
+        """The answer to one request, redirects followed host by host."""
+        for _ in range(HOPS + 1):
+            host = require_host(url, self.hosts)
+            self._require_robots(url, host)
+            response = self._persist(method, url, *args, **kwargs)
+            location = response.headers.get("Location")
+            if not (location and response.is_redirect):
+                return response
+            response.close()
+            url = urljoin(url, location)
+            if refuse is not None and (reason := refuse(url)):
+                raise PictureRefused(reason, shown(url))
+            if method == "POST" and response.status_code in (301, 302, 303):
+                method, kwargs = "GET", {key: value for key, value in kwargs.items() if key != "data"}
+        raise Gone(f"{shown(url)} leads from one place to the next without end")
+
+    def pace(self, host: str) -> Pace:
+        """The pace of one host."""
+        with self._lock:
+            if host not in self._paces:
+                self._paces[host] = Pace(host, self.manners.pause, self.manners.per_hour, self.clock)
+            return self._paces[host]
+
+    def broken(self) -> SourceError | None:
+        """What ended our patience with a host, if anything did."""
+        return next((pace.broken for pace in self._paces.values() if pace.broken is not None), None)
+
+    def _persist(self, method: str, url: str, *args: Any, **kwargs: Any) -> requests.Response:
+        pace = self.pace((urlsplit(url).hostname or "").lower())
+        kwargs = {**kwargs, "allow_redirects": False, "timeout": TIMEOUT}
+        why = ""
+        for attempt in range(TRIES):
+            sent = pace.turn()
+            self.num_requests += 1
+            try:
+                response = super().request(method, url, *args, **kwargs)
+            except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+                why = f"no answer ({type(error).__name__})"
+                self.clock.sleep(pace.jitter(attempt))
+                continue
+            status = response.status_code
+            if status < 400:
+                pace.answered()
+                return response
+            why = f"status {status}"
+            challenged = response.headers.get("cf-mitigated") == "challenge"
+            retry_after = _seconds(response.headers.get("Retry-After"), self.clock)
+            response.close()
+            if status in (404, 410):
+                pace.answered()
+                raise Gone(f"{shown(url)} is gone ({why})")
+            if status in (429, 503) and not challenged:
+                pace.too_many(sent, attempt, retry_after)
+            elif status in LATER:
+                self.clock.sleep(pace.jitter(attempt))
+            else:
+                error = Blocked(f"{shown(url)} is not given to us ({why}{', a challenge page' if challenged else ''})")
+                pace.gave_up(error)
+                raise error
+        error = Transient(f"{shown(url)} gave {why} {TRIES} times")
+        pace.gave_up(error)
+        raise error
+
+    def _require_robots(self, url: str, host: str) -> None:
+        if not self.manners.robots:
+            return
+        parts = urlsplit(url)
+        with self._robots_lock:
+            if host not in self._robots:
+                self._robots[host] = self._ask_robots(f"{parts.scheme}://{parts.netloc}/robots.txt")
+                self.pace(host).at_least(self._robots[host].delay)
+        path = parts.path + (f"?{parts.query}" if parts.query else "")
+        if not self._robots[host].allows(path or "/"):
+            raise Blocked(f"{host} does not want {parts.path} to be asked for (robots.txt)")
+
+    def _ask_robots(self, url: str) -> Robots:
+        """After RFC 9309: where there is none everything is allowed, where it cannot be had nothing is."""
+        try:
+            response = self._persist("GET", url)
+        except (Gone, Blocked):
+            return EVERYTHING
+        except Transient:
+            return NOTHING
+        return read_robots(response.text[:500_000]) if response.ok and not response.is_redirect else EVERYTHING
+
+
+def _seconds(retry_after: str | None, clock: Clock) -> float | None:
+    """Retry-After in seconds, whether it gives them or a date; None where it makes no sense."""
+    if retry_after is None:
+        return None
+    if retry_after.strip().isdigit():
+        return float(retry_after)
+    try:
+        when = parsedate_to_datetime(retry_after)
+    except (TypeError, ValueError):
+        return None
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return max(0.0, (when - clock.utc()).total_seconds())

@@ -1,0 +1,127 @@
+"""The polite client as a source sees it: pages and JSON, kept while the batch is open, and pictures as files."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import requests
+
+from tasks.errors import Blocked, ParamsError, ShapeChanged, Transient
+from tasks.files import write_bytes
+from tasks.scrape.address import MUSEUM, Museum, Public, shown
+from tasks.scrape.clock import Clock
+from tasks.scrape.download import Fetched, download
+from tasks.scrape.robots import AGENT
+from tasks.scrape.session import PoliteSession, Refuse
+from tasks.scrape.source import Manners
+
+MAX_PAGE = 20_000_000  # bytes of a page, unpacked; the longest listing is a hundredth of it
+CONNECTIONS = 16
+TRAPS = (  # words of pages that stand where an answer should: who asks is taken for a machine, rightly
+    "g-recaptcha", "h-captcha", "captcha-form", "_cf_chl_opt", "cf-challenge", "/httpservice/retry/enablejs",
+    "before you continue to", "unusual traffic from your",
+)  # fmt: skip
+
+
+class PoliteWeb:
+    """One source's view of the web, or of the museum where `museum_port` is given.
+
+    `contact` is whom a site may write to; `pages` keeps answers, so that a run that goes on asks for none twice.
+    """
+
+    def __init__(
+        self, manners: Manners, *, contact: str, pages: Path, opened: datetime, clock: Clock,
+        museum_port: int | None = None, version: str = "0.1",
+    ) -> None:  # fmt: skip
+        self._museum, self._pages, self._opened = museum_port is not None, pages, opened
+        self._last: Path | None = None
+        agent = f"{AGENT}/{version} (collects pictures to learn from; {contact})"
+        hosts = tuple(host + MUSEUM for host in manners.hosts) if self._museum else manners.hosts
+        adapter = Public(pool_maxsize=CONNECTIONS) if museum_port is None else Museum(museum_port, CONNECTIONS)
+        self.session = PoliteSession(manners, agent, adapter, clock, hosts)
+        self.session.trust_env = not self._museum  # a proxy does not know the museum
+
+    def at(self, url: str) -> str:
+        """The address to ask for `url`: itself, or its place in the museum."""
+        if not self._museum:
+            return url
+        parts = urlsplit(url)
+        return parts._replace(netloc=parts.netloc + MUSEUM).geturl()
+
+    def secret(self, name: str) -> str:
+        """The value of an environment variable; the museum takes any. ParamsError where it is not set."""
+        value = os.environ.get(name) or ("museum" if self._museum else "")
+        if not value:
+            raise ParamsError(f"the environment variable {name} is not set; the source cannot be asked without it")
+        return value
+
+    def opened(self) -> datetime:
+        """When the batch was opened."""
+        return self._opened
+
+    def text(self, url: str, **params: str | int) -> str:
+        """The body of a page. Blocked where it is a captcha, a consent page or a challenge."""
+        body = self._get(url, params)
+        text = body.decode("utf-8", "replace")
+        start = text[:200_000].lower()
+        if trap := next((trap for trap in TRAPS if trap in start), None):
+            self.forget()
+            raise Blocked(
+                f"{shown(url)} answered with a page that keeps machines out ({trap!r}); what was fetched stays, "
+                "leave the site alone for some hours"
+            )
+        return text
+
+    def json(self, url: str, **params: str | int) -> Any:
+        """The value of a JSON answer; Transient where it is none after asking again."""
+        for _ in range(3):
+            try:
+                return json.loads(self._get(url, params))
+            except ValueError:
+                self.forget()
+        self.text(url, **params)  # a captcha says so
+        raise Transient(f"{shown(url)} gave something that is no JSON, three times")
+
+    def picture(self, url: str, part: Path, max_bytes: int, refuse: Refuse) -> Fetched:
+        """The picture at `url`, byte for byte, in `part`; see tasks.scrape.download."""
+        return download(self.session, url, part, max_bytes, refuse)
+
+    def forget(self) -> None:
+        """Let the last page go, which was no answer: a run that goes on asks for it again."""
+        if self._last is not None:
+            self._last.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self.session.close()
+
+    def _get(self, url: str, params: Mapping[str, str | int]) -> bytes:
+        page = self._last = self._page(url, params)
+        if page.exists():
+            return page.read_bytes()
+        try:
+            response = self.session.get(url, params=params, stream=True)
+            body = _limited(response, url)
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+            raise Transient(f"{shown(url)} broke off ({type(error).__name__}); run it again") from error
+        write_bytes(page, body)
+        return body
+
+    def _page(self, url: str, params: Mapping[str, str | int]) -> Path:
+        asked = url + "?" + urlencode(sorted(params.items()))
+        return self._pages / hashlib.sha256(asked.encode()).hexdigest()[:32]
+
+
+def _limited(response: requests.Response, url: str) -> bytes:
+    body = bytearray()
+    with response:
+        for chunk in response.iter_content(65536):
+            body += chunk
+            if len(body) > MAX_PAGE:
+                raise ShapeChanged(f"{shown(url)} gave a page of more than {MAX_PAGE:,} bytes, which no listing has")
+    return bytes(body)

@@ -1,0 +1,334 @@
+"""The polite client against the museum's faults: it waits, tries again, gives up in words, and loses nothing."""
+
+import io
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import requests
+
+from tasks.errors import Blocked, Exhausted, Gone, PictureRefused, ShapeChanged, Transient
+from tasks.scrape import pace as pace_module
+from tasks.scrape import web as web_module
+from tasks.scrape.address import MUSEUM, Public, require_host
+from tasks.scrape.clock import Clock
+from tasks.scrape.museum.faults import Fault
+from tasks.scrape.museum.server import Answer, Asked, Museum
+from tasks.scrape.pace import Pace
+from tasks.scrape.robots import forbids, read_robots
+from tasks.scrape.session import PoliteSession
+from tasks.scrape.source import Manners
+from tasks.scrape.web import PoliteWeb
+
+HOST = "pictures.example"
+URL = f"http://{HOST}{MUSEUM}"
+BODY = bytes(range(256)) * 4_000  # 1 MB
+
+
+class FakeClock(Clock):
+    """An hour passes as soon as somebody waits for it."""
+
+    def __init__(self) -> None:
+        self.time, self.slept = 0.0, 0.0
+        self._lock = threading.Lock()
+
+    def now(self) -> float:
+        return self.time
+
+    def utc(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self.time)
+
+    def sleep(self, seconds: float) -> None:
+        with self._lock:
+            self.time += seconds
+            self.slept += seconds
+
+
+class Plain:
+    hosts: tuple[str, ...] = (HOST, "other.example")
+
+    def answer(self, asked: Asked) -> Answer:
+        if asked.path == "/robots.txt":
+            return Answer(b"User-agent: *\nDisallow: /private\nCrawl-delay: 3\n", "text/plain")
+        if asked.path.endswith(".jpg"):
+            return Answer(BODY, "image/jpeg")
+        return Answer(b'{"answer": 42}', "application/json")
+
+
+@pytest.fixture
+def museum() -> Iterator[Museum]:
+    with Museum([Plain()]) as museum:
+        yield museum
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def web(museum: Museum, clock: FakeClock, tmp_path: Path) -> Iterator[PoliteWeb]:
+    manners = Manners(hosts=(HOST,), pause=1.0, robots=False)
+    web = PoliteWeb(
+        manners, contact="me@example.org", pages=tmp_path / "pages", opened=datetime.now(UTC), clock=clock,
+        museum_port=museum.port,
+    )  # fmt: skip
+    yield web
+    web.close()
+
+
+def no(url: str) -> str | None:
+    return None
+
+
+def test_it_says_who_it_is_and_pauses_between_requests(web: PoliteWeb, museum: Museum, clock: FakeClock) -> None:
+    for number in range(4):
+        assert web.json(f"{URL}/a", number=number) == {"answer": 42}
+    assert clock.slept == pytest.approx(3.0)
+    assert museum.log[0].headers["User-Agent"].startswith("baren/")
+    assert "me@example.org" in museum.log[0].headers["User-Agent"]
+
+
+def test_a_page_is_asked_for_once_while_the_batch_is_open(web: PoliteWeb, museum: Museum) -> None:
+    for _ in range(3):
+        web.text(f"{URL}/a", page=1)
+    assert len(museum.log) == 1
+
+
+def test_the_hourly_budget_is_kept(clock: FakeClock) -> None:
+    pace = Pace("host", 0.0, 10, clock)
+    for _ in range(25):
+        pace.turn()
+    assert 7_200 <= clock.time < 7_300
+
+
+@pytest.mark.parametrize("kind", ["429", "503"])
+@pytest.mark.parametrize("as_date", [False, True])
+def test_retry_after_is_waited_for(web: PoliteWeb, museum: Museum, clock: FakeClock, kind: str, as_date: bool) -> None:
+    museum.faults.append(Fault(kind, times=1, retry_after=40, as_date=as_date))  # type: ignore[arg-type]
+    assert web.json(f"{URL}/a") == {"answer": 42}
+    assert 38 <= clock.slept < 45
+    assert len(museum.log) == 2
+
+
+@pytest.mark.parametrize("kind", ["429", "503", "500", "reset"])
+def test_without_retry_after_it_backs_off_and_comes_through(
+    web: PoliteWeb, museum: Museum, clock: FakeClock, kind: str
+) -> None:
+    museum.faults.append(Fault(kind, times=3))  # type: ignore[arg-type]
+    assert web.json(f"{URL}/a") == {"answer": 42}
+    assert clock.slept > 3.0 * 0.3
+
+
+def test_a_wait_of_hours_is_left_for_a_later_run_and_says_when(web: PoliteWeb, museum: Museum) -> None:
+    museum.faults.append(Fault("429", retry_after=7_200))
+    with pytest.raises(
+        Exhausted, match=r"gives no more until \d{4}-\d\d-\d\d \d\d:\d\d UTC; what was fetched stays"
+    ) as met:
+        web.json(f"{URL}/a")
+    assert met.value.until is not None
+
+
+def test_what_never_answers_is_given_up_after_a_few_tries(web: PoliteWeb, museum: Museum) -> None:
+    museum.faults.append(Fault("500"))
+    with pytest.raises(Transient, match="gave status 500 6 times"):
+        web.text(f"{URL}/a")
+    assert len(museum.log) == 6
+
+
+@pytest.mark.parametrize(("kind", "error"), [("404", Gone), ("403", Blocked)])
+def test_a_final_no_is_not_asked_twice(web: PoliteWeb, museum: Museum, kind: str, error: type[Exception]) -> None:
+    museum.faults.append(Fault(kind))  # type: ignore[arg-type]
+    with pytest.raises(error):
+        web.text(f"{URL}/a")
+    assert len(museum.log) == 1
+
+
+def test_a_host_that_refuses_again_and_again_is_left_alone(web: PoliteWeb, museum: Museum) -> None:
+    museum.faults.append(Fault("403"))
+    for number in range(20):
+        with pytest.raises(Blocked):
+            web.text(f"{URL}/{number}")
+    assert len(museum.log) == pace_module.ENOUGH
+    with pytest.raises(Blocked, match=r"failed 5 requests in a row.*run it again later"):
+        web.text(f"{URL}/more")
+
+
+def test_a_captcha_is_no_answer(web: PoliteWeb, museum: Museum) -> None:
+    museum.faults.append(Fault("captcha"))
+    with pytest.raises(Blocked, match="keeps machines out"):
+        web.text(f"{URL}/a")
+
+
+def test_html_instead_of_json_is_asked_again_and_then_said(web: PoliteWeb, museum: Museum) -> None:
+    museum.faults.append(Fault("html", times=2))
+    assert web.json(f"{URL}/a") == {"answer": 42}
+    museum.faults.append(Fault("json"))
+    with pytest.raises(Transient, match="no JSON"):
+        web.json(f"{URL}/b")
+
+
+def test_robots_txt_is_obeyed_and_its_delay_kept(museum: Museum, clock: FakeClock, tmp_path: Path) -> None:
+    manners = Manners(hosts=(HOST,), pause=1.0)
+    web = PoliteWeb(
+        manners, contact="x", pages=tmp_path, opened=datetime.now(UTC), clock=clock, museum_port=museum.port
+    )
+    with pytest.raises(Blocked, match=r"does not want /private/a to be asked for \(robots.txt\)"):
+        web.text(f"{URL}/private/a")
+    assert [asked.path for asked in museum.log] == ["/robots.txt"]
+    web.text(f"{URL}/a")
+    web.text(f"{URL}/b")
+    assert clock.slept >= 3.0
+    web.close()
+
+
+@pytest.mark.parametrize(("kind", "allowed"), [("404", True), ("500", False)])
+def test_a_missing_robots_txt_allows_all_and_a_broken_one_nothing(
+    museum: Museum, clock: FakeClock, tmp_path: Path, kind: str, allowed: bool
+) -> None:
+    museum.faults.append(Fault(kind, "robots"))  # type: ignore[arg-type]
+    web = PoliteWeb(
+        Manners(hosts=(HOST,)), contact="x", pages=tmp_path, opened=datetime.now(UTC), clock=clock,
+        museum_port=museum.port,
+    )  # fmt: skip
+    if allowed:
+        assert web.text(f"{URL}/private/a")
+    else:
+        with pytest.raises(Blocked):
+            web.text(f"{URL}/a")
+    web.close()
+
+
+def test_robots_rules_follow_the_standard() -> None:
+    robots = read_robots(
+        "User-agent: other\nDisallow: /\n\nUser-agent: *\nAllow: /a/ok\nDisallow: /a\nDisallow: /*.gif$\n"
+    )
+    assert not robots.allows("/a/b")
+    assert robots.allows("/a/ok/1")
+    assert robots.allows("/b")
+    assert not robots.allows("/b/c.gif")
+    assert robots.allows("/b/c.gif?x")
+    ours = read_robots("User-agent: *\nDisallow: /\nUser-agent: baren\nUser-agent: else\nDisallow: /x\n")
+    assert ours.allows("/y")
+    assert not ours.allows("/x/1")
+
+
+@pytest.mark.parametrize(
+    ("tag", "word"),
+    [("noai, noimageai", "noai"), ("noimageai", "noimageai"), ("NOINDEX", "noindex"), ("all", None),
+     ("googlebot: noindex", None), ("baren: noai", "noai"), ("", None)],
+)  # fmt: skip
+def test_x_robots_tag_words(tag: str, word: str | None) -> None:
+    assert forbids(tag) == word
+
+
+def test_a_picture_that_says_noai_is_refused(web: PoliteWeb, museum: Museum, tmp_path: Path) -> None:
+    museum.faults.append(Fault("noai"))
+    with pytest.raises(PictureRefused, match="X-Robots-Tag noai"):
+        web.picture(f"{URL}/a.jpg", tmp_path / "part", 10**7, no)
+
+
+@pytest.mark.parametrize("kind", ["truncated", "reset", "slow", "500"])
+def test_a_picture_comes_whole_whatever_breaks(web: PoliteWeb, museum: Museum, tmp_path: Path, kind: str) -> None:
+    museum.faults.append(Fault(kind, times=2))  # type: ignore[arg-type]
+    got = web.picture(f"{URL}/a.jpg", tmp_path / "part", 10**7, no)
+    assert (tmp_path / "part").read_bytes() == BODY
+    assert got.bytes == len(BODY)
+
+
+def test_what_broke_off_is_asked_on_from_there_also_by_a_later_run(
+    web: PoliteWeb, museum: Museum, tmp_path: Path
+) -> None:
+    museum.faults.append(Fault("truncated"))
+    with pytest.raises(Transient, match="broke off 6 times"):
+        web.picture(f"{URL}/a.jpg", tmp_path / "part", 10**7, no)
+    asked = [dict(asked.headers).get("Range") for asked in museum.log]
+    assert asked[0] is None
+    assert all(asked[1:])
+    museum.faults.clear()
+    got = web.picture(f"{URL}/a.jpg", tmp_path / "part", 10**7, no)
+    assert (tmp_path / "part").read_bytes() == BODY
+    assert museum.log[-1].headers["Range"].startswith("bytes=")
+    import hashlib
+
+    assert got.sha256 == hashlib.sha256(BODY).hexdigest()
+
+
+def test_a_body_without_end_is_refused_before_it_fills_the_disk(
+    web: PoliteWeb, museum: Museum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    museum.faults.append(Fault("endless"))
+    with pytest.raises(PictureRefused, match="too many bytes: 10,000,000,000"):
+        web.picture(f"{URL}/a.jpg", tmp_path / "part", 10**7, no)
+    monkeypatch.setattr(web_module, "MAX_PAGE", 1_000_000)
+    with pytest.raises(ShapeChanged, match="more than 1,000,000 bytes"):
+        web.text(f"{URL}/a")
+
+
+def test_a_redirect_to_a_foreign_or_private_host_is_not_followed(
+    web: PoliteWeb, museum: Museum, tmp_path: Path
+) -> None:
+    for kind in ("elsewhere", "private"):
+        museum.faults[:] = [Fault(kind)]  # type: ignore[arg-type]
+        with pytest.raises(Blocked, match=r"none of the source's hosts"):
+            web.picture(f"{URL}/a.jpg", tmp_path / "part", 10**7, no)
+    with pytest.raises(Blocked, match="none of the source's hosts"):
+        web.text(f"http://other.example{MUSEUM}/a")
+    with pytest.raises(Blocked, match="no address of the web"):
+        web.text("file:///etc/passwd")
+
+
+def test_a_public_name_that_leads_to_this_machine_is_not_reached(museum: Museum, clock: FakeClock) -> None:
+    session = PoliteSession(Manners(robots=False), "baren", Public(), clock, ("localhost",))
+    with pytest.raises(Blocked, match=r"localhost leads to the private address"):
+        session.get(f"http://localhost:{museum.port}/a")
+    assert museum.log == []
+    session.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["http://flickr.com.evil.example/", "http://notflickr.com/", "ftp://flickr.com/", "http://"]
+)
+def test_only_declared_hosts_and_their_subdomains_pass(url: str) -> None:
+    assert require_host("https://live.flickr.com/x", ("flickr.com",)) == "live.flickr.com"
+    with pytest.raises(Blocked):
+        require_host(url, ("flickr.com",))
+
+
+def test_a_redirect_to_a_placeholder_is_refused_without_asking_for_it(
+    web: PoliteWeb, museum: Museum, tmp_path: Path
+) -> None:
+    museum.faults.append(Fault("placeholder"))
+
+    def refuse(url: str) -> str | None:
+        return "photo unavailable" if "photo_unavailable" in url else None
+
+    with pytest.raises(PictureRefused, match="photo unavailable"):
+        web.picture(f"{URL}/a.jpg", tmp_path / "part", 10**7, refuse)
+    assert len(museum.log) == 1
+
+
+def test_secrets_stay_out_of_messages(web: PoliteWeb, museum: Museum) -> None:
+    museum.faults.append(Fault("404"))
+    with pytest.raises(Gone) as met:
+        web.text(f"http://user:hush@{HOST}{MUSEUM}/a", api_key="hush")
+    assert "hush" not in str(met.value)
+
+
+def test_sleeping_ends_when_somebody_asks_to_stop() -> None:
+    from tasks.errors import Stopped
+    from tasks.progress import Progress
+
+    progress = Progress(io.StringIO())
+    progress.stop_requested = 2
+    with pytest.raises(Stopped):
+        Clock(progress.check).sleep(100)
+
+
+def test_session_errors_of_requests_do_not_escape(web: PoliteWeb, museum: Museum) -> None:
+    museum.faults.append(Fault("reset"))
+    with pytest.raises(Transient, match="no answer"):
+        web.session.post(f"{URL}/a", data={"a": "b"})
+    assert issubclass(requests.ConnectionError, OSError)

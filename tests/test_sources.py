@@ -1,0 +1,420 @@
+"""Every registered source keeps the contract; Flickr and ukiyo-e.org, from the museum over real HTTP, come whole."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tasks import scrape
+from tasks.errors import BarenError, Blocked, Exhausted, ParamsError, ShapeChanged, Transient
+from tasks.progress import Progress
+from tasks.rows import Scraped, read_scraped
+from tasks.scrape import collect as collecting
+from tasks.scrape import flickr, ukiyoe
+from tasks.scrape.museum.faults import Fault
+from tasks.scrape.museum.flickr import FlickrSite
+from tasks.scrape.museum.server import Museum
+from tasks.scrape.museum.ukiyoe import UkiyoeSite
+from tasks.scrape.museum.works import Work
+from tasks.scrape.registry import find, known
+from tasks.scrape.source import Item, Mark, Source
+from tasks.scrape.web import PoliteWeb
+from tasks.settings import Settings
+from tests.test_polite_web import FakeClock
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+BEGIN = 1_600_000_000
+
+
+def picture(number: int) -> bytes:
+    file = io.BytesIO()
+    colour = (number % 256, number // 256 % 256, 90)
+    Image.new("RGB", (24 + number % 5, 20), colour).save(file, "JPEG", quality=95)
+    return file.getvalue()
+
+
+def works(count: int, step: int = 1_800) -> list[Work]:
+    return [
+        Work(
+            name=f"work-{n:05}", original=f"original{n % 7}", title=f"Wörk \"{n}\" & more", author=f"Änne {n % 7}",
+            licence="CC0", uploaded=BEGIN + n * step, width=24 + n % 5, height=20, read=lambda n=n: picture(n),
+        )
+        for n in range(count)
+    ]  # fmt: skip
+
+
+def museum_of(count: int, overlap: int = 0, **kwargs: Any) -> Museum:
+    return Museum([FlickrSite(works(count), overlap, **kwargs), UkiyoeSite(works(count), overlap)])
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in flickr.Flickr.secrets:
+        monkeypatch.delenv(name, raising=False)
+
+
+QUERIES: dict[str, dict[str, Any]] = {
+    "flickr": {"text": "photograph"},
+    "ukiyoe": {"search": "w"},
+    "sample": {"photographs": ["coffee"]},
+    "folder": {"path": "mine"},
+}
+ON_THE_WEB = ("flickr", "ukiyoe")
+
+
+def collect(out: Path, museum: Museum, use: str, limit: int = 1_000, **query: Any) -> list[Scraped]:
+    settings = scrape.Scrape(use=use, limit=limit, site="museum", query={**QUERIES[use], **query})
+    with museum:
+        collecting.collect(
+            "test", settings, out, Progress(io.StringIO()), lambda: NOON, clock=FakeClock(), museum=lambda: Open(museum)
+        )
+    return list(read_scraped(out / "items.jsonl"))
+
+
+class Open:
+    """A museum that is open already."""
+
+    def __init__(self, museum: Museum) -> None:
+        self.museum = museum
+
+    def __enter__(self) -> Museum:
+        return self.museum
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def visit(tmp_path: Path) -> Iterator[Callable[..., tuple[Source[Any], Settings, PoliteWeb, Museum]]]:
+    """A source, its query, its web and the museum behind it."""
+    with ExitStack() as stack:
+
+        def enter(name: str, museum: Museum | None = None) -> tuple[Source[Any], Settings, PoliteWeb, Museum]:
+            if name == "folder":
+                Path("mine").mkdir(exist_ok=True)
+                for n in range(12):
+                    Path(f"mine/{n}.jpg").write_bytes(picture(n))
+            source = find(name)
+            query = source.Query.read(QUERIES[name], "query")
+            museum = stack.enter_context(museum or museum_of(620, overlap=3))
+            settings = scrape.Scrape(use=name, limit=1, site="museum")
+            web = collecting.open_web(
+                source, settings, tmp_path / "pages", NOON, FakeClock(), stack, lambda: Open(museum)
+            )
+            return source, query, web, museum
+
+        yield enter
+
+
+def items_of(found: Iterator[Item | Mark], limit: int = 700) -> list[Item]:
+    return [item for item in islice(found, limit) if isinstance(item, Item)]
+
+
+@pytest.mark.parametrize("name", list(known()))
+def test_a_source_gives_sound_items_and_the_same_ones_again(name: str, visit: Any) -> None:
+    source, query, web, _ = visit(name)
+    first = items_of(source.discover(query, web, None), 40)
+    assert first
+    for item in first:
+        assert item.key
+        assert item.shots
+        assert json.loads(json.dumps([item.key, item.page, item.title, item.author, item.tags, item.licence]))
+        if source.manners.hosts:
+            assert item.page.startswith("https://")
+            assert all(shot.url.startswith("http") for shot in item.shots)
+        areas = [shot.width * shot.height for shot in item.shots if shot.width]
+        assert areas == sorted(areas, reverse=True)
+    assert first == items_of(source.discover(query, web, None), 40)
+
+
+@pytest.mark.parametrize("name", list(known()))
+def test_a_source_refuses_a_query_it_does_not_know(name: str) -> None:
+    with pytest.raises(ParamsError, match="nonsense is no setting"):
+        find(name).Query.read({**QUERIES[name], "nonsense": 1}, "query")
+
+
+@pytest.mark.parametrize("name", ON_THE_WEB)
+def test_a_source_is_lazy_and_asks_only_its_own_hosts(name: str, visit: Any) -> None:
+    source, query, web, museum = visit(name)
+    next(item for item in source.discover(query, web, None) if isinstance(item, Item))
+    assert len([asked for asked in museum.log if asked.path != "/robots.txt"]) <= 2
+    allowed = source.manners.hosts
+    assert all(any(asked.host == host or asked.host.endswith("." + host) for host in allowed) for asked in museum.log)
+
+
+@pytest.mark.parametrize("name", ON_THE_WEB)
+def test_from_any_mark_on_nothing_is_missing_and_nothing_before_is_asked_again(name: str, visit: Any) -> None:
+    source, query, web, museum = visit(name)
+    whole = list(source.discover(query, web, None))
+    marks = [n for n, found in enumerate(whole) if isinstance(found, Mark)]
+    assert marks
+    for at in marks[:-1]:
+        mark = whole[at]
+        assert isinstance(mark, Mark)
+        shutil.rmtree(web._pages, ignore_errors=True)
+        museum.log.clear()
+        rest = items_of(source.discover(query, web, json.loads(json.dumps(mark.cursor))))
+        before = [item for item in whole[:at] if isinstance(item, Item)]
+        assert {item.key for item in before} | {item.key for item in rest} == {
+            item.key for item in whole if isinstance(item, Item)
+        }
+        assert len(museum.log) < len(marks) + 2
+
+
+@pytest.mark.parametrize("name", ON_THE_WEB)
+def test_pages_that_overlap_give_each_picture_once(name: str, tmp_path: Path) -> None:
+    rows = collect(tmp_path / "raw", museum_of(620, overlap=5), name, limit=2_000)
+    assert len(rows) == 620
+    assert len({row.id for row in rows}) == 620
+    assert {row.outcome for row in rows} == {"kept"}
+    assert all(row.id.startswith(f"{name}.museum:") for row in rows)
+
+
+@pytest.mark.parametrize("name", ON_THE_WEB)
+def test_a_limit_asks_for_no_picture_more(name: str, tmp_path: Path) -> None:
+    museum = museum_of(620)
+    rows = collect(tmp_path / "raw", museum, name, limit=7)
+    assert len(rows) == 7
+    assert len([asked for asked in museum.log if asked.path.endswith(".jpg")]) == 7
+
+
+@pytest.mark.parametrize("name", ON_THE_WEB)
+def test_with_one_answer_in_twenty_failing_nothing_is_lost(name: str, tmp_path: Path) -> None:
+    museum = museum_of(300)
+    museum.faults += [Fault("500", share=0.025, seed=1), Fault("429", share=0.025, retry_after=1, seed=2)]
+    rows = collect(tmp_path / "raw", museum, name)
+    assert len(rows) == 300
+    assert {row.outcome for row in rows} == {"kept"}
+    assert all(fault.struck for fault in museum.faults)
+
+
+@pytest.mark.parametrize("name", ON_THE_WEB)
+@pytest.mark.parametrize(("kind", "error", "words"), [
+    ("captcha", (Blocked, Transient), "keeps machines out|no JSON"),
+    ("changed", (ShapeChanged, Transient), "must follow|no JSON"),
+    ("500", Transient, "gave status 500 6 times"),
+    ("403", Blocked, "not given to us"),
+])  # fmt: skip
+def test_a_page_that_is_no_answer_is_an_error_and_never_no_results(
+    name: str, kind: Any, error: Any, words: str, tmp_path: Path
+) -> None:
+    museum = museum_of(700)
+    museum.faults.append(Fault(kind, "rest/|/search", after=1))
+    with pytest.raises(error, match=words):
+        collect(tmp_path / "raw", museum, name)
+    assert not (tmp_path / "raw").exists()
+    asked = {asked.path for asked in museum.log if asked.path.endswith(".jpg")}
+    assert len(asked) >= 100
+    museum = museum_of(700)
+    assert len(collect(tmp_path / "raw", museum, name)) == 700
+    assert not asked & {asked.path for asked in museum.log if asked.path.endswith(".jpg")}  # what was fetched stayed
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome", "reason"),
+    [
+        ("404", "refused", "gone"),
+        ("noai", "refused", "X-Robots-Tag noai"),
+        ("wrong extension", "failed", "a page instead of a picture"),
+        ("elsewhere", "failed", "not given to us"),
+        ("lying", "failed", "cut short"),
+        ("endless", "refused", "too many bytes"),
+        ("truncated", "kept", ""),
+    ],
+)
+def test_each_picture_ends_under_a_name(kind: Any, outcome: str, reason: str, tmp_path: Path) -> None:
+    museum = museum_of(12)
+    museum.faults.append(Fault(kind, r"50000000003_", times=None if outcome != "kept" else 2))
+    rows = {row.id: row for row in collect(tmp_path / "raw", museum, "flickr")}
+    assert len(rows) == 12
+    row = rows["flickr.museum:50000000003"]
+    assert (row.outcome, row.reason) == (outcome, reason)
+
+
+def test_a_deleted_photo_of_flickrs_is_refused_by_where_it_leads(tmp_path: Path) -> None:
+    museum = museum_of(5)
+    museum.faults.append(Fault("placeholder", "50000000002_"))
+    rows = {row.id: row for row in collect(tmp_path / "raw", museum, "flickr")}
+    assert rows["flickr.museum:50000000002"].reason == "photo unavailable"
+    assert all("yimg" not in asked.host for asked in museum.log)
+
+
+def test_the_next_batch_tries_the_failed_again_and_the_refused_never(tmp_path: Path) -> None:
+    museum = museum_of(9)
+    museum.faults += [Fault("wrong extension", "50000000001_"), Fault("404", "50000000002_")]
+    rows = collect(tmp_path / "raw", museum, "flickr")
+    before = (tmp_path / "raw" / "items.jsonl").read_bytes()
+    assert sorted(row.outcome for row in rows) == ["failed"] + ["kept"] * 7 + ["refused"]
+    museum = museum_of(9)
+    rows = collect(tmp_path / "raw", museum, "flickr")
+    assert [asked.path for asked in museum.log if ".jpg" in asked.path] == ["/65535/50000000001_abc0000001_o.jpg"]
+    assert (tmp_path / "raw" / "items.jsonl").read_bytes().startswith(before)
+    assert (rows[-1].id, rows[-1].outcome, rows[-1].batch) == ("flickr.museum:50000000001", "kept", 2)
+
+
+def test_the_same_picture_under_many_keys_is_an_alarm(tmp_path: Path) -> None:
+    same = [replace(work, read=lambda: picture(3)) if n >= 4 else work for n, work in enumerate(works(100))]
+    rows = collect(tmp_path / "raw", Museum([FlickrSite(same)]), "flickr")
+    assert sum(row.outcome == "kept" for row in rows) == 3
+    assert {row.reason for row in rows if row.outcome == "refused"} == {"same picture under many keys"}
+    assert len(rows) == 100
+
+
+def test_ten_thousand_photos_pass_flickrs_cap(visit: Any) -> None:
+    source, query, web, museum = visit("flickr", museum_of(10_000))
+    keys = [item.key for item in items_of(source.discover(query, web, None), 20_000)]
+    assert len(keys) == len(set(keys)) == 10_000
+    assert len(museum.log) <= 60
+
+
+@pytest.mark.parametrize("beyond", ["repeat", "error"])
+def test_the_museum_has_flickrs_cap(visit: Any, beyond: str) -> None:
+    """Without windows the same search loses what lies past 4,000."""
+    _, query, web, _ = visit("flickr", museum_of(4_600, beyond=beyond))
+    search = flickr._search_with(web)
+    first = search(flickr._asked(query, 0, 2**31, 1))
+    assert first.total == 4_600
+    if beyond == "error":
+        with pytest.raises(ShapeChanged, match="Excessive photo offset"):
+            search(flickr._asked(query, 0, 2**31, 9))
+    else:
+        assert search(flickr._asked(query, 0, 2**31, 9)).photos[0]["id"] == first.photos[0]["id"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("key", "does not take the key in FLICKR_API_KEY .*invalid format"), ("expired", "Key has expired")],
+)
+def test_a_wrong_key_is_said_at_once(kind: Any, words: str, tmp_path: Path) -> None:
+    museum = museum_of(5)
+    museum.faults.append(Fault(kind, "rest/"))
+    with pytest.raises(Blocked, match=words):
+        collect(tmp_path / "raw", museum, "flickr")
+    assert len(museum.log) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [(105, Transient), (201, Transient), (0, Transient), (3, BarenError), (18, BarenError), (98, Blocked)],
+)
+def test_flickrs_codes_mean_what_they_mean(code: int, error: type[Exception]) -> None:
+    assert isinstance(flickr._problem(code, "said so"), error)
+    assert "said so" in str(flickr._problem(code, "said so"))
+
+
+def test_an_exhausted_quota_says_when_to_come_back(tmp_path: Path) -> None:
+    museum = museum_of(5)
+    museum.faults.append(Fault("429", "rest/", retry_after=5_000))
+    with pytest.raises(Exhausted, match=r"gives no more until .* UTC"):
+        collect(tmp_path / "raw", museum, "flickr")
+
+
+def test_a_missing_key_or_contact_is_said_before_anything_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block = {"use": "flickr", "limit": 3, "query": {"text": "sea"}}
+
+    def run(**more: Any) -> None:
+        settings = scrape.Scrape.read({**block, **more}, "pictures.sea.scrape")
+        scrape.run(picture_set="sea", settings=settings, out=tmp_path / "raw", progress=Progress(io.StringIO()))
+
+    with pytest.raises(ParamsError, match=r"pictures.sea.scrape.contact is missing"):
+        run()
+    monkeypatch.setenv("FLICKR_API_KEY", "secret-key")
+    with pytest.raises(ParamsError, match="without FLICKR_API_SECRET in the environment"):
+        run(contact="me@example.org")
+
+
+def test_all_of_flickrs_licences_are_known_and_the_default_is_free_to_change() -> None:
+    assert sorted(flickr.LICENCES) == list(range(17))
+    for licence in flickr.FREE:
+        assert not any(word in flickr.LICENCES[licence][0] for word in ("NC", "ND", "All rights"))
+    assert flickr.LICENCES[11][0] == "CC BY 4.0"
+    assert flickr.LICENCES[16][1].endswith("by-nc-nd/4.0/")
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [
+        ({}, "give text or tags"),
+        ({"text": "a", "licences": [99]}, "licence 99 is unknown"),
+        ({"text": "a", "uploaded_after": 5, "uploaded_before": 4}, "lies before uploaded_after"),
+    ],
+)
+def test_an_impossible_flickr_query_is_one_sentence(block: dict[str, Any], words: str) -> None:
+    with pytest.raises(ParamsError, match=words):
+        flickr.FlickrQuery.read(block, "query")
+
+
+def test_a_photo_without_an_id_is_a_changed_api_and_one_without_extras_is_not(visit: Any) -> None:
+    _, _, web, _ = visit("flickr")
+    bare = {"id": "1", "owner": "2@N00", "secret": "s", "server": "3", "width_o": "wide"}
+    assert flickr.read_photo(bare, "photo", web).shots[0].url.endswith("/3/1_s_b.jpg")
+    with pytest.raises(ShapeChanged, match="lacks 'id'"):
+        flickr.read_photo({"owner": "2@N00"}, "photo", web)
+
+
+def test_ukiyoe_takes_full_pictures_of_allowed_holdings_and_groups_impressions(tmp_path: Path) -> None:
+    museum = museum_of(30)
+    rows = collect(tmp_path / "raw", museum, "ukiyoe", holdings=("metro",))
+    assert {row.origin.tags for row in rows} == {("metro",)}
+    assert len(rows) == 10
+    assert all("/images/" in row.origin.url for row in rows)
+    assert not [asked for asked in museum.log if "thumbs" in asked.path or "/image/" in asked.path]
+    assert rows[0].origin.licence == "unknown"
+    assert "Wörk" in rows[0].origin.title
+
+
+def test_ukiyoe_falls_back_to_the_scaled_picture_and_asks_details_on_demand(tmp_path: Path) -> None:
+    museum = museum_of(6)
+    museum.faults.append(Fault("404", "/images/work-00001"))
+    rows = {row.id: row for row in collect(tmp_path / "raw", museum, "ukiyoe", details=True)}
+    assert "/scaled/" in rows["ukiyoe.museum:demo/work-00001"].origin.url
+    assert {row.origin.date for row in rows.values()} == {"2026"}
+
+
+@pytest.mark.parametrize("listing", [{"search": "", "artist": "nne-3"}, {"search": "", "source": "metro"}])
+def test_ukiyoe_lists_by_artist_and_by_source(listing: dict[str, Any], tmp_path: Path) -> None:
+    assert collect(tmp_path / "raw", museum_of(40), "ukiyoe", **listing)
+
+
+def test_a_ukiyoe_listing_without_results_is_empty_and_a_strange_one_an_error() -> None:
+    nothing = '<span class="total"><strong>0</strong></span><div class="row"></div>'
+    assert ukiyoe.read_listing(nothing, "https://ukiyo-e.org/search") == ([], False)
+    for strange in ("<html></html>", '<span class="total"><strong>12</strong></span>'):
+        with pytest.raises(ShapeChanged, match="must follow"):
+            ukiyoe.read_listing(strange, "https://ukiyo-e.org/search")
+    cards = '<span class="total"><strong>2</strong></span>' + '<div class="img"><a class="new"></a></div>' * 2
+    with pytest.raises(ShapeChanged, match="2 of 2 prints"):
+        ukiyoe.read_listing(cards, "https://ukiyo-e.org/search")
+
+
+def test_the_demonstrations_museum_is_opened_and_closed_by_the_step_itself(tmp_path: Path) -> None:
+    settings = scrape.Scrape(use="ukiyoe", limit=3, site="museum", query={"search": "woodblock-like"})
+    scrape.run(picture_set="prints", settings=settings, out=tmp_path / "raw", progress=Progress(io.StringIO()))
+    rows = list(read_scraped(tmp_path / "raw" / "items.jsonl"))
+    assert len({row.sha256 for row in rows}) == 3
+    assert all("museum.test" in row.origin.page and "woodblock-like" in row.origin.title for row in rows)
+
+
+def test_importing_a_source_reaches_for_nothing_heavy() -> None:
+    heavy = "print([name for name in ('torch', 'cv2', 'flickrapi') if name in sys.modules])"
+    code = f"import sys, tasks.scrape.registry as registry; registry.known(); {heavy}"
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True, env=os.environ
+    )
+    assert done.stdout.strip() == "[]"
