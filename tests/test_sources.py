@@ -211,15 +211,15 @@ def test_with_one_answer_in_twenty_failing_nothing_is_lost(name: str, tmp_path: 
 def test_a_page_that_is_no_answer_is_an_error_and_never_no_results(
     name: str, kind: Any, error: Any, words: str, tmp_path: Path
 ) -> None:
-    museum = museum_of(700)
+    museum = museum_of(520)
     museum.faults.append(Fault(kind, "rest/|/search", after=1))
     with pytest.raises(error, match=words):
         collect(tmp_path / "raw", museum, name)
     assert not (tmp_path / "raw").exists()
     asked = {asked.path for asked in museum.log if asked.path.endswith(".jpg")}
     assert len(asked) >= 100
-    museum = museum_of(700)
-    assert len(collect(tmp_path / "raw", museum, name)) == 700
+    museum = museum_of(520)
+    assert len(collect(tmp_path / "raw", museum, name)) == 520
     assert not asked & {asked.path for asked in museum.log if asked.path.endswith(".jpg")}  # what was fetched stayed
 
 
@@ -341,7 +341,7 @@ def test_a_missing_key_or_contact_is_said_before_anything_is_asked(
 def test_all_of_flickrs_licences_are_known_and_the_default_is_free_to_change() -> None:
     assert sorted(flickr.LICENCES) == list(range(17))
     for licence in flickr.FREE:
-        assert not any(word in flickr.LICENCES[licence][0] for word in ("NC", "ND", "All rights"))
+        assert "-N" not in flickr.LICENCES[licence][0]
     assert flickr.LICENCES[11][0] == "CC BY 4.0"
     assert flickr.LICENCES[16][1].endswith("by-nc-nd/4.0/")
 

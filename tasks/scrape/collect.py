@@ -188,7 +188,7 @@ class _Run:
     def _land(self) -> None:
         """On the way out: what was fetched meanwhile is kept, what had not begun is not begun."""
         for job, (id, item) in self._flying.items():
-            if not job.cancel() and job.exception() is None:
+            if not job.cancel() and job.exception() is None and self._ledger.sound():
                 self._enter(job, id, item)
         self._flying.clear()
 

@@ -51,7 +51,7 @@ class Ledger:
         self._present: dict[str, Scraped] = {}  # the latest row of each id, for the present query
         self._elsewhere: dict[str, Scraped] = {}  # for any other query
         self._new: dict[tuple[str, str], Scraped] = {}  # by query and id
-        self._kept = 0
+        self._kept, self._sound = 0, True
         self._from_the_web: dict[str, dict[str, Scraped]] = {}  # by the hash of their bytes
         closed = _closed(out)
         last = closed[-1].batch if closed else 0
@@ -64,6 +64,10 @@ class Ledger:
     def opened(self) -> datetime:
         """When the batch was opened (UTC); for a run that goes on, that is when it first began."""
         return datetime.fromisoformat(self.batch.opened)
+
+    def sound(self) -> bool:
+        """Whether more may be written after an error."""
+        return self._sound
 
     def kept(self) -> int:
         """How many pictures the present query has."""
@@ -175,8 +179,10 @@ class Ledger:
                 self._new[row.query, row.id] = row
 
     def _write(self, row: Scraped) -> None:
+        self._sound = False  # a line that was torn (a full disk, say) must stay the last one
         with self._lines.open("a", encoding="utf-8") as file:
             file.write(canonical_json(as_json(row)) + "\n")
+        self._sound = True
         self._remember(row)
         self._new[row.query, row.id] = row
 
