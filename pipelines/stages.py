@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 DATA = Path("data")
 CURATION = Path("curation")
+EXAMPLES = 1000  # pictures learned from that a photo to be painted is compared with
 
 
 def run(step: str, name: str, params: Params, progress: Progress) -> None:
@@ -213,8 +214,6 @@ def _infer(recipe: RecipeParams, progress: Progress) -> None:
 
     best = DATA / "4-models" / recipe.name / "best"
     items = list(read_packed(_shards(recipe, "from") / "items.jsonl"))
-    keys = ("to",) if recipe.module.KIND == "noise" else ("from", "to")
-    learned_from = [row.origin for key in keys for row in _learned(recipe, key, progress)]
     infer.run(
         network=train.load_painter(best, recipe.module.build(recipe.networks, recipe.train)),
         photos=whole_photographs(DATA / "1-raw" / recipe.learns_from, items, recipe.infer.photos),
@@ -222,8 +221,20 @@ def _infer(recipe: RecipeParams, progress: Progress) -> None:
         settings=recipe.infer,
         progress=progress,
         checkpoint=sha256_file(best / "weights.safetensors"),
-        learned_from=learned_from,
+        learned_from=learned_from(recipe, progress),
+        examples=lambda: learned_photos(recipe, progress),
     )
+
+
+def learned_from(recipe: RecipeParams, progress: Progress) -> list[Origin]:
+    """The origin of every picture that `recipe` learned from, for the credits of its prints."""
+    keys = ("to",) if recipe.module.KIND == "noise" else ("from", "to")
+    return [row.origin for key in keys for row in _learned(recipe, key, progress)]
+
+
+def learned_photos(recipe: RecipeParams, progress: Progress) -> Any:
+    """Some of the photographs that `recipe` learned to paint, uint8 [N, side, side, 3]."""
+    return _pictures(recipe, "from", "train", EXAMPLES, progress)
 
 
 def whole_photographs(raw: Path, items: Sequence[Packed], num: int) -> list[tuple[str, Path, Origin]]:

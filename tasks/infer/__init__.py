@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tasks.infer.press import Model
+    from tasks.infer.source import Pixels
 
-__all__ = ["Infer", "Photo", "in_folder", "print_photo", "run"]
+__all__ = ["Infer", "Photo", "file_names", "in_folder", "judge", "print_photo", "run"]
 
 # A photograph to paint was chosen by a person: only what no decoder here can hold is refused for its size.
 EVERY_SIZE = Limits(max_bytes=2**32, max_pixels=MOST_PIXELS, min_side=1, max_aspect=float("inf"))
@@ -38,20 +39,24 @@ def run(
     progress: Progress,
     checkpoint: str = "",
     learned_from: Sequence[Origin] = (),
+    examples: "Callable[[], Pixels] | None" = None,
     scratch: Path = SCRATCH / "infer",
 ) -> None:
     """Paint `photos` with `network` into the folder `out`: NAME.png and its report NAME.json, and CREDITS.csv.
 
     `network` maps [B, 3, H, W] in (-1, 1) to the same shape. `checkpoint` (a hash) and `learned_from` (the origin of
     each picture it was trained on) are told on, so that a print can name its sources. The photographs of
-    settings.album are painted too. One that cannot be opened is said and listed in refused.json; BarenError where
-    none can. `out` takes its place whole, at the end; a painting that was interrupted goes on from `scratch`.
+    settings.album are painted too, after a word on those unlike `examples`, uint8 [N, side, side, 3]. One that cannot
+    be opened is said and listed in refused.json; BarenError where none can. `out` takes its place whole, at the end;
+    a painting that was interrupted goes on from `scratch`.
     """
     from tasks.infer.press import Model
 
-    photos = [*photos, *(in_folder(Path(settings.album)) if settings.album else [])]
+    album = in_folder(Path(settings.album)) if settings.album else []
+    photos = [*photos, *album]
     if not photos:
         raise BarenError("there is no photograph to paint; hold some out (shard.held_out) or name a folder of them")
+    judged = judge([path for _, path, _ in album], examples(), progress) if album and examples else {}
     model = Model.of(network, checkpoint)
     refused: list[dict[str, str]] = []
     names = file_names([photo[0] for photo in photos])
@@ -64,6 +69,7 @@ def run(
                 refused.append({"id": photo[0], "file": str(photo[1]), "reason": str(error)})
                 progress.say(f"{photo[1]} is not painted ({error})")
                 continue
+            report["domain"] = judged.get(photo[1])
             write_json(folder / f"{name}.json", report | {"learned_from": {"pictures": len(learned_from)}})
         if len(refused) == len(photos):
             raise BarenError(
@@ -105,6 +111,33 @@ def print_photo(
     )
     told = {"id": key, "file": path.name, "sha256": order.photo_key, **dataclasses.asdict(origin)}
     return {"photo": told, "checkpoint": model.key, **report}
+
+
+def judge(paths: Sequence[Path], examples: "Pixels", progress: Progress) -> Mapping[Path, dict[str, float]]:
+    """How far each photo is from the `examples` [N, side, side, 3] learned from; says so of those that are far.
+
+    Distances are in units of the typical one among the examples. Of too few examples, or of a file that is no picture,
+    nothing is said.
+    """
+    from tasks.infer.domain import NEAREST, Domain
+    from tasks.picture import open_picture
+
+    judged: dict[Path, dict[str, float]] = {}
+    if len(examples) <= NEAREST or not paths:
+        return judged
+    domain = Domain(examples)
+    for path in paths:
+        try:
+            found = domain.judge(open_picture(path, EVERY_SIZE))
+        except PictureRefused:
+            continue  # said where it is painted
+        judged[path] = {"distance": round(found.distance, 3), "far_from": round(found.bound, 3)}
+        if found.far:
+            progress.say(
+                f"{path.name} is unlike the pictures this recipe learned from: its distance is {found.distance:.2f}, "
+                f"where theirs is 1 and {found.bound:.2f} is far; expect a strange painting"
+            )
+    return judged
 
 
 def device_to_paint_on() -> "torch.device":

@@ -1,0 +1,143 @@
+"""python -m pipelines paint PHOTO ... --recipe RECIPE: prints of one's own photographs, of any size, on demand.
+
+PHOTO is a picture, a folder of them, or a text file with one of either a line. Each becomes NAME.png (or .tif, .jpg,
+.dzi with a page to look at it), NAME.json that says how it was made, and CREDITS.csv names what the model learned from.
+"""
+
+import argparse
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.errors import BarenError, ParamsError, PictureRefused
+from tasks.files import write_json
+from tasks.progress import Progress
+
+if TYPE_CHECKING:
+    from pipelines.params import RecipeParams
+    from tasks.infer import Photo
+
+DATA = Path("data")
+FORMATS = ("png", "tif", "jpg", "dzi")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Paint what is asked; returns the exit code. Raises BarenError with what a person can mend."""
+    chosen = _parser().parse_args(argv)
+    progress = Progress()
+    progress.listen()
+    out: Path = chosen.out or Path("prints") / chosen.recipe
+    if DATA.resolve() in (out.resolve(), *out.resolve().parents):
+        raise ParamsError(f"--out {out} lies inside {DATA}, which belongs to the stages; choose a folder of your own")
+    photos = [photo for text in chosen.photos for photo in _photos(Path(text))]
+
+    from pipelines.params import Params
+
+    _paint(Params.load().recipe(chosen.recipe), photos, out, chosen, progress)
+    return 0
+
+
+def _paint(
+    recipe: "RecipeParams", photos: "list[Photo]", out: Path, chosen: argparse.Namespace, progress: Progress
+) -> None:
+    from pipelines.stages import learned_from, learned_photos
+    from tasks import train
+    from tasks.credits import write_credits
+    from tasks.files import sha256_file
+    from tasks.infer import device_to_paint_on, file_names, judge, print_photo
+    from tasks.infer.press import Model
+
+    if recipe.module.KIND == "noise":
+        raise ParamsError(f"{recipe.name} paints from noise, not from photographs; run python -m pipelines infer")
+    settings = recipe.infer.read(recipe.infer.model_dump() | _wishes(chosen), f"recipes.{recipe.name}.infer")
+    best = DATA / "4-models" / recipe.name / "best"
+    network = train.load_painter(best, recipe.module.build(recipe.networks, recipe.train))
+    model = Model.of(network, sha256_file(best / "weights.safetensors"))
+    credited = learned_from(recipe, progress)
+    devices = [_device(name) for name in chosen.device] if chosen.device else [device_to_paint_on()]
+    judged = judge([path for _, path, _ in photos], learned_photos(recipe, progress), progress)
+    refused: list[str] = []
+    for name, photo in zip(file_names([path.stem for _, path, _ in photos]), photos, strict=True):
+        targets = tuple(out / f"{name}.{kind}" for kind in chosen.format)
+        try:
+            report = print_photo(photo, targets, model, settings, progress=progress, devices=devices)
+        except PictureRefused as error:
+            refused.append(f"{photo[1]} is not painted: {error}")
+            progress.say(refused[-1])
+            continue
+        report |= {"recipe": recipe.name, "git": _revision(), "domain": judged.get(photo[1])}
+        write_json(out / f"{name}.json", report | {"learned_from": {"pictures": len(credited)}})
+        progress.say(f"{photo[1]} -> {', '.join(str(target) for target in targets)}")
+    if len(refused) == len(photos):
+        raise BarenError(refused[0] if len(refused) == 1 else f"none of {len(photos)} was painted; {refused[0]}")
+    write_credits(out, credited)
+
+
+def _photos(path: Path) -> "list[Photo]":
+    """The photographs a word of the command line names."""
+    from tasks.infer import in_folder
+    from tasks.rows import Origin
+
+    if path.is_dir():
+        return in_folder(path)
+    if path.suffix.lower() == ".txt" and path.is_file():
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        return [photo for line in lines if line and not line.startswith("#") for photo in _photos(Path(line))]
+    if not path.is_file():
+        raise BarenError(f"{path} is not there; name a picture, a folder of them, or a text file with one a line")
+    return [(f"file:{path.name}", path, Origin(source="file", page="", url=path.name, title=path.stem))]
+
+
+def _wishes(chosen: argparse.Namespace) -> dict[str, Any]:
+    """The settings given on the command line, which go before those of params.yaml."""
+    names = ("size", "dpi", "fit", "bleed", "margin", "paint_ppi", "statistics", "tile", "batch")
+    return {name: value for name in names if (value := getattr(chosen, name)) is not None}
+
+
+def _device(name: str) -> Any:
+    import torch
+
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ParamsError(f"--device {name} is not to be had here; choose cpu, or cuda:0, cuda:1 ...") from error
+    return device
+
+
+def _revision() -> str:
+    """The project's commit, or "" outside git."""
+    asked = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return asked.stdout.strip() if asked.returncode == 0 else ""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines paint", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("photos", nargs="+", metavar="PHOTO")
+    parser.add_argument("--recipe", required=True, help="of params.yaml; it must have been trained")
+    parser.add_argument("--out", type=Path, help="folder of the prints (prints/RECIPE)")
+    parser.add_argument("--format", type=_formats, default=("png",), help="png, tif, jpg, dzi; several with commas")
+    paper = parser.add_argument_group("paper (what is not given is as infer says in params.yaml)")
+    paper.add_argument("--print", dest="size", metavar="SIZE", help="188x110cm, 12x15in, 4500x3600px")
+    paper.add_argument("--dpi", type=float, help="dots an inch of the file")
+    paper.add_argument("--fit", choices=("crop", "pad", "stretch"), help="how another shape comes onto the paper")
+    paper.add_argument("--bleed", metavar="LENGTH", help="picture beyond the trim, 3mm")
+    paper.add_argument("--margin", metavar="LENGTH", help="white inside the trim, 2cm")
+    paper.add_argument("--paint-ppi", type=float, help="painted pixels an inch; fewer make broader strokes")
+    work = parser.add_argument_group("work")
+    work.add_argument("--statistics", choices=("auto", "thumbnail", "dense", "exact"), help="of norms; see norms.py")
+    work.add_argument("--tile", type=int, help="px a side at most")
+    work.add_argument("--batch", type=int, help="tiles at once; 0 for as many as are good")
+    work.add_argument("--device", action="append", help="cpu, cuda:0 ...; several times for several GPUs")
+    return parser
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    kinds = tuple(kind.strip().lstrip(".").lower() for kind in text.split(","))
+    for kind in kinds:
+        if kind not in FORMATS:
+            raise argparse.ArgumentTypeError(f"{kind!r} is no format we write; choose of {', '.join(FORMATS)}")
+    return kinds
