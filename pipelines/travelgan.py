@@ -7,13 +7,14 @@ the generator averaged, and its input cut in four patches that are rejoined befo
 """
 
 import copy
+import itertools
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn.functional import cosine_similarity, leaky_relu, relu
+from torch.nn.functional import avg_pool2d, cosine_similarity, interpolate, leaky_relu, relu
 
 from tasks.settings import Settings
 from tasks.train.adversarial import Adversarial, critic_loss, generator_loss
@@ -31,7 +32,9 @@ class Networks(Settings):
 
     side: int = Field(256, ge=32, multiple_of=16)  # of the square pictures learned from, in pixels
     filters: int = Field(64, ge=4)  # of the first layer of each network
-    levels: int = Field(5, ge=2, le=7)  # halvings of the U-Net; the largest is 4 x filters wide
+    levels: int = Field(5, ge=2, le=7)  # halvings of the U-Net; the widest is 4 x filters
+    unet: Literal["strided", "pooled"] = "strided"  # strided as in the paper's code, pooled as the article words it
+    residual: bool = False  # the generator paints over the photograph, not on white
     latent: int = Field(1000, ge=2)  # length of the encoder's vector
     norm: Literal["batch", "none"] = "batch"  # in the generator; both paint tiles as they paint the whole
     spectral: tuple[Name, ...] = ("generator", "critic")  # networks under spectral norm
@@ -60,15 +63,28 @@ class Train(LoopSettings):
     travel: float = Field(1.0, gt=0)  # weight of the transformation-vector loss beside the adversarial one
 
 
+class Over(nn.Module):
+    """Paint over the photograph: what the network gives is added before the last tanh, which keeps it in (-1,1)."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """[B,3,H,W] in (-1,1) -> the same."""
+        # tanh(a + b) of two values whose tanh is known
+        x, y = pictures * 0.98, self.network(pictures)
+        return (x + y) / (1 + x * y)
+
+
 class UNet(nn.Module):
     """Convolutions down, transposed convolutions up, each level joined to its like: [B,3,H,W] -> the same, tanh.
 
-    H and W are multiples of `stride`; an output pixel sees no input further than `halo` away.
+    H and W are multiples of 2^levels; an output pixel sees no input further than 3 x 2^levels - 3 pixels away.
     """
 
     def __init__(self, filters: int, levels: int, norm: Literal["batch", "none"]) -> None:
         super().__init__()
-        self.stride, self.halo = 2**levels, 3 * 2**levels - 3
         widths = [min(filters * 2**level, 4 * filters) for level in range(levels)]
         self.down = nn.ModuleList(
             nn.Conv2d(before, after, 4, 2, 1) for before, after in zip([3, *widths], widths, strict=False)
@@ -98,6 +114,40 @@ class UNet(nn.Module):
         return torch.tanh(self.up[0](x))
 
 
+class PooledUNet(nn.Module):
+    """Convolutions and mean pooling down, enlarging and convolutions up, from full size to full size, tanh.
+
+    It keeps the finest line and draws no checkerboard, at a price: it works at full size too.
+    """
+
+    def __init__(self, filters: int, levels: int, norm: Literal["batch", "none"]) -> None:
+        super().__init__()
+        widths = [min(filters * 2**level, 4 * filters) for level in range(levels + 1)]
+        self.down = nn.ModuleList(
+            nn.Conv2d(before, after, 3, 1, 1) for before, after in zip([3, *widths], widths, strict=False)
+        )
+        self.up = nn.ModuleList(nn.Conv2d(above + below, above, 3, 1, 1) for above, below in itertools.pairwise(widths))
+        self.last = nn.Conv2d(widths[0], 3, 3, 1, 1)
+        self.down_norm = nn.ModuleList(
+            nn.BatchNorm2d(width) if norm == "batch" and level else nn.Identity() for level, width in enumerate(widths)
+        )
+        self.up_norm = nn.ModuleList(
+            nn.BatchNorm2d(width) if norm == "batch" else nn.Identity() for width in widths[:-1]
+        )
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Paint `pictures`, float [B,3,H,W] in (-1,1), H and W multiples of 2^levels."""
+        skips: list[Tensor] = []
+        x = pictures
+        for level, (conv, norm) in enumerate(zip(self.down, self.down_norm, strict=True)):
+            x = leaky_relu(norm(conv(avg_pool2d(x, 2) if level else x)), 0.2)
+            skips.append(x)
+        for level in reversed(range(len(self.up))):
+            x = torch.cat([interpolate(x, scale_factor=2.0), skips[level]], dim=1)
+            x = relu(self.up_norm[level](self.up[level](x)))
+        return torch.tanh(self.last(x))
+
+
 class FiveConvolutions(nn.Module):
     """Five convolutions, each with twice the filters of the one before, a mean over a grid of 4x4, and a linear layer.
 
@@ -107,11 +157,12 @@ class FiveConvolutions(nn.Module):
     def __init__(self, side: int, filters: int, outputs: int) -> None:
         super().__init__()
         widths = [filters * 2**level for level in range(5)]
-        self.convolutions = nn.ModuleList(
-            nn.Conv2d(before, after, 4, 2, 1) if side >> level > 4 else nn.Conv2d(before, after, 3, 1, 1)
-            for level, (before, after) in enumerate(zip([3, *widths], widths, strict=False))
-        )
-        self.pool = nn.AdaptiveAvgPool2d(4)
+        self.convolutions = nn.ModuleList()
+        for before, after in zip([3, *widths], widths, strict=False):
+            halves = side > 4
+            self.convolutions.append(nn.Conv2d(before, after, 4 if halves else 3, 2 if halves else 1, 1))
+            side = side // 2 if halves else side
+        self.pool = nn.Identity() if side == 4 else nn.AdaptiveAvgPool2d(4)
         self.linear = nn.Linear(widths[-1] * 16, outputs)
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -131,7 +182,7 @@ class TravelGan:
     def __init__(self, networks: Networks, train: Train) -> None:
         self.shapes, self.train, self.side = networks, train, networks.side
         torch.manual_seed(train.seed)
-        self.generator = UNet(networks.filters, networks.levels, networks.norm)
+        self.generator = _generator(networks)
         self.critic = FiveConvolutions(networks.side, networks.filters, 1)
         self.encoder = FiveConvolutions(networks.side, networks.filters, networks.latent)
         self.networks: dict[str, nn.Module] = {
@@ -209,7 +260,7 @@ class TravelGan:
         return {"photographs": pictures["from"], "painted": self.paint(pictures)}
 
     def painter(self) -> nn.Module:
-        """The averaged generator as plain layers; its `stride` and `halo` tell how it can be tiled."""
+        """The averaged generator as plain layers."""
         return fold_spectrum(copy.deepcopy(self.averages["generator"])).eval()
 
     def state(self) -> dict[str, Any]:
@@ -223,6 +274,11 @@ class TravelGan:
 def build(networks: Networks, train: Train) -> TravelGan:
     """The recipe, untrained, its first weights drawn from train.seed."""
     return TravelGan(networks, train)
+
+
+def _generator(networks: Networks) -> nn.Module:
+    unet = {"strided": UNet, "pooled": PooledUNet}[networks.unet](networks.filters, networks.levels, networks.norm)
+    return Over(unet) if networks.residual else unet
 
 
 def quartered(pictures: Tensor) -> Tensor:

@@ -1,0 +1,189 @@
+"""Portraits from noise: a DCGAN whose generator learns to match the critic's features, not to fool it.
+
+The critic ends in a layer of 1024 features and learns by squared error; the generator makes the mean features of a
+batch of paintings those of a batch of portraits (Salimans et al. 2016, arXiv:1606.03498). Portraits and paintings alike
+are mirrored, and change in saturation and sharpness, before the critic sees them.
+"""
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
+
+from tasks.settings import Settings
+from tasks.train.augment import Augment, Operation
+from tasks.train.average import averaged_copy
+from tasks.train.recipe import Losses, Pictures, Run
+from tasks.train.settings import Train as LoopSettings
+
+KIND: Literal["noise"] = "noise"
+
+
+class Networks(Settings):
+    """The shapes of both networks."""
+
+    side: int = Field(64, ge=16)  # of the square pictures, in pixels: 4 doubled some times
+    filters: int = Field(64, ge=4)  # of the layer next to the picture; doubled at each halving
+    noise: int = Field(100, ge=1)  # length of the vector that a painting is made from
+    features: int = Field(1024, ge=2)  # of the critic's last layer, which the generator matches
+
+    @field_validator("side")
+    @classmethod
+    def _doubled_four(cls, side: int) -> int:
+        if side & (side - 1):
+            raise ValueError(f"{side} px is not 4 px doubled some times; take 16, 32, 64, 128 or 256")
+        return side
+
+
+class Train(LoopSettings):
+    """How both networks learn."""
+
+    rate_generator: float = Field(2e-4, gt=0)
+    rate_critic: float = Field(3e-4, gt=0)  # slightly above the generator's, as the article found best
+    beta1: float = Field(0.5, ge=0, lt=1)
+    beta2: float = Field(0.999, ge=0, lt=1)
+    adversarial: float = Field(0.0, ge=0)  # weight of fooling the critic, beside matching its features
+    augment: tuple[Operation, ...] = ("mirror", "saturation", "sharpness")
+    strength: float | None = Field(0.5, ge=0, le=1)  # probability of each; None lets it follow the critic
+
+
+class Generator(nn.Module):
+    """Noise [B,Z] -> 4x4, doubled until [B,3,side,side] in (-1,1): transposed convolutions, batch norm, ReLU."""
+
+    def __init__(self, side: int, filters: int, noise: int) -> None:
+        super().__init__()
+        self.noise = noise
+        widths = [filters * 2**level for level in reversed(range(int(math.log2(side // 4))))]
+        layers: list[nn.Module] = [nn.ConvTranspose2d(noise, widths[0], 4, 1, 0, bias=False)]
+        for before, after in zip(widths, [*widths[1:], 0], strict=True):
+            layers += [nn.BatchNorm2d(before), nn.ReLU()]
+            layers += [nn.ConvTranspose2d(before, after or 3, 4, 2, 1, bias=False)]
+        self.layers = nn.Sequential(*layers, nn.Tanh())
+
+    def forward(self, noise: Tensor) -> Tensor:
+        """Paint from `noise`, float [B,Z], normally distributed."""
+        return self.layers(noise[:, :, None, None])
+
+
+class Critic(nn.Module):
+    """Halved until 4x4, then a layer of features, then one logit: [B,3,side,side] -> [B,1], [B,features]."""
+
+    def __init__(self, side: int, filters: int, features: int) -> None:
+        super().__init__()
+        widths = [filters * 2**level for level in range(int(math.log2(side // 4)))]
+        layers: list[nn.Module] = []
+        for level, (before, after) in enumerate(zip([3, *widths], widths, strict=False)):
+            layers += [nn.Conv2d(before, after, 4, 2, 1, bias=level == 0)]
+            layers += [nn.BatchNorm2d(after), nn.LeakyReLU(0.2)] if level else [nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers)
+        self.features = nn.Linear(widths[-1] * 16, features)
+        self.logit = nn.Linear(features, 1)
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """The logit, above zero for real, and the features of each picture."""
+        features = self.features(self.layers(pictures).flatten(1))
+        return self.logit(leaky_relu(features, 0.2)), features
+
+
+class Portraits:
+    """The recipe; see tasks.train.recipe for what each member means."""
+
+    name = "portraits"
+    reads = ("to",)
+
+    def __init__(self, networks: Networks, train: Train) -> None:
+        self.shapes, self.train, self.side = networks, train, networks.side
+        torch.manual_seed(train.seed)
+        self.generator = Generator(networks.side, networks.filters, networks.noise)
+        self.critic = Critic(networks.side, networks.filters, networks.features)
+        self.networks: dict[str, nn.Module] = {"generator": self.generator, "critic": self.critic}
+        for network in self.networks.values():
+            network.apply(_first_weights)
+        self.averages: dict[str, nn.Module] = {"generator": averaged_copy(self.generator)}
+        betas = (train.beta1, train.beta2)
+        self.generator_optimizer = torch.optim.Adam(self.generator.parameters(), train.rate_generator, betas)
+        self.critic_optimizer = torch.optim.Adam(self.critic.parameters(), train.rate_critic, betas)
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            "generator": self.generator_optimizer, "critic": self.critic_optimizer,
+        }  # fmt: skip
+        self.augment = Augment(train.augment, train.strength)
+
+    def sibling(self, seed: int) -> "Portraits":
+        """The same recipe from other first weights."""
+        return Portraits(self.shapes, self.train.model_copy(update={"seed": seed}))
+
+    def advance(self, step: int, num_steps: int) -> bool:
+        """Nothing changes on a schedule."""
+        return False
+
+    def step(self, step: int, pictures: Pictures, run: Run) -> Losses:
+        """One step of the critic, then one of the generator, on the same paintings."""
+        portraits = pictures["to"]
+        noise = torch.randn(len(portraits), self.shapes.noise, device=portraits.device)
+        painted = run(self.generator, noise)
+        losses = self._critic_step(portraits, painted.detach(), run)
+        return {**losses, **self._generator_step(portraits, painted, run)}
+
+    def _critic_step(self, portraits: Tensor, painted: Tensor, run: Run) -> Losses:
+        # two batches: together, batch norm would mix their statistics
+        of_real, _ = run(self.critic, self.augment(portraits))
+        of_fake, _ = run(self.critic, self.augment(painted))
+        self.augment.watch(of_real)
+        loss = (1 - of_real.sigmoid()).square().mean() + of_fake.sigmoid().square().mean()
+        self.critic_optimizer.zero_grad()
+        loss.backward()
+        self.critic_optimizer.step()
+        return {"critic": loss.detach(), "strength": loss.new_tensor(self.augment.strength)}
+
+    def _generator_step(self, portraits: Tensor, painted: Tensor, run: Run) -> Losses:
+        self.critic.requires_grad_(False)
+        with torch.no_grad():
+            _, of_real = run(self.critic, self.augment(portraits))
+        logit, of_fake = run(self.critic, self.augment(painted))
+        matching = (of_real.mean(dim=0) - of_fake.mean(dim=0)).square().mean()
+        fooling = (1 - logit.sigmoid()).square().mean()
+        self.generator_optimizer.zero_grad()
+        (matching + self.train.adversarial * fooling).backward()
+        self.generator_optimizer.step()
+        self.critic.requires_grad_(True)
+        return {"matching": matching.detach(), "fooling": fooling.detach()}
+
+    @torch.no_grad()
+    def paint(self, pictures: Pictures) -> Tensor:
+        """As many paintings as there are portraits, from noise that is the same each time."""
+        noise = torch.randn(len(pictures["to"]), self.shapes.noise, generator=torch.Generator().manual_seed(0))
+        return self.averages["generator"](noise.to(pictures["to"].device))
+
+    def preview(self, pictures: Pictures) -> dict[str, Tensor]:
+        """Portraits above paintings."""
+        return {"portraits": pictures["to"], "painted": self.paint(pictures)}
+
+    def painter(self) -> nn.Module:
+        """The averaged generator, from noise [B,Z]; its `noise` is Z."""
+        return copy.deepcopy(self.averages["generator"]).eval()
+
+    def state(self) -> dict[str, Any]:
+        """The strength of augmentation, and what it follows."""
+        return self.augment.state()
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take `state` back."""
+        self.augment.load_state(dict(state))
+
+
+def build(networks: Networks, train: Train) -> Portraits:
+    """The recipe, untrained, its first weights drawn from train.seed."""
+    return Portraits(networks, train)
+
+
+def _first_weights(layer: nn.Module) -> None:
+    """Normal with deviation 0.02, the gains of batch norm about 1: as in the DCGAN paper (arXiv:1511.06434)."""
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.normal_(layer.weight, 0.0, 0.02)
+    elif isinstance(layer, nn.BatchNorm2d):
+        nn.init.normal_(layer.weight, 1.0, 0.02)

@@ -1,0 +1,123 @@
+"""Every recipe, one row each: all its networks learn, and a stopped run goes on to identical numbers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pipelines import portraits, travelgan
+from tasks import train
+from tasks.errors import Stopped
+from tasks.files import sha256_file
+from tasks.progress import Progress
+from tasks.train.recipe import Recipe
+
+SIDE = 32
+
+
+@dataclass(frozen=True)
+class Row:
+    """A recipe at a size that trains in a second."""
+
+    module: ModuleType
+    networks: dict[str, Any]
+    train: dict[str, Any]
+
+
+ROWS = [
+    Row(travelgan, {"side": SIDE, "filters": 4, "levels": 2, "latent": 8}, {"loss": "bce"}),
+    Row(portraits, {"side": SIDE, "filters": 4, "features": 16}, {"strength": None, "adversarial": 0.1}),
+]
+
+
+@dataclass(frozen=True)
+class Shown:
+    images: Tensor
+
+
+class Pictures:
+    num_items, steps_per_epoch = 12, 3
+
+    def __init__(self, seed: int) -> None:
+        self.fingerprint = f"pictures-{seed}"
+        coarse = torch.rand(12, 3, 4, 4, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+        self.pictures = nn.functional.interpolate(coarse, size=(SIDE, SIDE), mode="bilinear")
+
+    def batch(self, step: int) -> Shown:
+        return Shown(self.pictures[torch.randperm(12, generator=torch.Generator().manual_seed(step))[:4]])
+
+
+class StopAfter(Progress):
+    def __init__(self, num_steps: int) -> None:
+        super().__init__()
+        self.left = num_steps
+
+    def check(self) -> None:
+        self.stop_requested = 15 if self.left == 0 else None
+        self.left -= 1
+        super().check()
+
+
+def made(row: Row) -> Recipe:
+    settings = row.module.Train(epochs=2, batch=4, log_every=2, preview_pictures=4, **row.train)
+    return row.module.build(row.module.Networks(**row.networks), settings)
+
+
+def trained(row: Row, folder: Path, progress: Progress) -> Path:
+    recipe: Any = made(row)
+    feeds = {"from": Pictures(1), "to": Pictures(2)}
+    train.run(
+        recipe=recipe, feeds=feeds, settings=recipe.train, out=folder / "out", scratch=folder / "scratch",
+        progress=progress, record={},
+    )  # fmt: skip
+    return folder / "out"
+
+
+@pytest.fixture(params=ROWS, ids=lambda row: row.module.__name__.rpartition(".")[2])
+def row(request: pytest.FixtureRequest) -> Row:
+    return request.param
+
+
+def test_it_is_whole(row: Row) -> None:
+    recipe = made(row)
+    assert isinstance(recipe, Recipe)
+    assert (row.module.KIND == "noise") == (recipe.reads == ("to",))
+    assert recipe.side == SIDE
+    assert recipe.averages.keys() <= recipe.networks.keys()
+
+
+def test_a_step_changes_every_network(row: Row) -> None:
+    recipe = made(row)
+    before = {name: [weight.detach().clone() for weight in net.parameters()] for name, net in recipe.networks.items()}
+    pictures = {key: Pictures(seed).batch(0).images for key, seed in (("from", 1), ("to", 2))}
+    for step in range(6):
+        losses = recipe.step(step, pictures, lambda network, *inputs: network(*inputs))
+        assert all(loss.ndim == 0 and not loss.requires_grad for loss in losses.values())
+    for name, network in recipe.networks.items():
+        for old, new in zip(before[name], network.parameters(), strict=True):
+            # a bias that only shifts all logits or latent vectors alike changes no loss
+            assert old.numel() < 16 or not torch.equal(old, new), name
+            assert new.requires_grad
+
+
+def test_a_stopped_run_goes_on_to_identical_numbers(row: Row, tmp_path: Path) -> None:
+    whole = trained(row, tmp_path / "whole", Progress())
+    with pytest.raises(Stopped):
+        trained(row, tmp_path / "parts", StopAfter(3))
+    parts = trained(row, tmp_path / "parts", Progress())
+    for file in ("last/weights.safetensors", "best/weights.safetensors", "losses.csv", "scores.csv"):
+        assert sha256_file(parts / file) == sha256_file(whole / file), file
+
+
+def test_what_it_paints_stays_within_range(row: Row) -> None:
+    recipe = made(row)
+    pictures = {key: Pictures(seed).batch(0).images for key, seed in (("from", 1), ("to", 2))}
+    painted = recipe.paint(pictures)
+    assert painted.shape == (4, 3, SIDE, SIDE)
+    assert float(painted.abs().max()) <= 1
+    assert torch.equal(painted, recipe.paint(pictures))
+    assert torch.equal(recipe.preview(pictures)["painted"], painted)
