@@ -74,6 +74,7 @@ def test_a_good_painter_beats_all_that_it_is_measured_beside(tmp_path: Path) -> 
     assert all(isinstance(value, float) for value in written.values())
     with Image.open(tmp_path / "m" / "pictures.png") as sheet:
         assert sheet.size == (8 * 132 - 4, 4 * 132 - 4)  # 64 px twice enlarged, 4 between
+        assert sheet.info["Description"].endswith("the painting of the last state, the right answer")
 
 
 def test_without_answers_only_sets_are_compared(tmp_path: Path) -> None:

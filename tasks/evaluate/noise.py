@@ -53,7 +53,11 @@ def run(
         metrics |= {name + suffix: value for name, value in likeness.of(pictures).items()}
 
     shown = made[""][: settings.shown]
-    rows = [shown, learned[nearest_known(shown, learned)], held_out[: settings.shown]]
+    rows = {
+        "made pictures": shown,
+        "the nearest of those learned from": learned[nearest_known(shown, learned)],
+        "real pictures": held_out[: settings.shown],
+    }
     with no_half_folder(out) as folder:
         write_json(folder / "metrics.json", {name: round(value, 6) for name, value in metrics.items()})
         write_grid(folder / "pictures.png", rows)

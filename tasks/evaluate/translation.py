@@ -68,10 +68,14 @@ def run(
             found |= _answers(painted, right, settings.seed)
         metrics |= {name + suffix: value for name, value in found.items()}
 
-    rows = [real_photos, paintings[""], paintings.get("_last"), right]
+    rows = {"the photo": real_photos, "the painting": paintings[""]}
+    if last is not None and not torch.equal(paintings["_last"], paintings[""]):
+        rows["the painting of the last state"] = paintings["_last"]
+    if right is not None:
+        rows["the right answer"] = right
     with no_half_folder(out) as folder:
         write_json(folder / "metrics.json", {name: round(value, 6) for name, value in metrics.items()})
-        write_grid(folder / "pictures.png", [row[: settings.shown] for row in rows if row is not None])
+        write_grid(folder / "pictures.png", {name: row[: settings.shown] for name, row in rows.items()})
         if about is not None:
             write_card(folder, about, metrics)
     return metrics

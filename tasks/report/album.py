@@ -70,11 +70,11 @@ class Album:
         return self._save(image, f"{path}{side}", caption)
 
     def copy(self, path: Path, caption: str) -> Shown:
-        """The file at `path` as it is."""
+        """The file at `path` as it is; where it describes itself, those words take the place of `caption`."""
         name = f"{FOLDER}/{_name(str(path))}{path.suffix}"
         shutil.copyfile(path, self._folder / name)
         with Image.open(path) as image:
-            return Shown(name, image.width, image.height, caption)
+            return Shown(name, image.width, image.height, str(image.info.get("Description", caption)))
 
     def document(self, path: Path, title: str) -> Document | None:
         """The text at `path` as it is; None where it is not there."""
@@ -88,7 +88,7 @@ class Album:
     def _save(self, image: Image.Image, key: str, caption: str) -> Shown:
         name = f"{FOLDER}/{_name(key)}.jpg"
         image.save(self._folder / name, quality=QUALITY, subsampling=0)
-        return Shown(name, image.width, image.height, caption)
+        return Shown(name, image.width, image.height, str(image.info.get("Description", caption)))
 
 
 def spread(items: Sequence[T], most: int) -> list[T]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 WIDTH, HEIGHT = 320.0, 110.0  # units of the drawing
 POINTS = 400  # at most; more cannot be seen
+SILENT = ("step", "epoch", "best")  # the best so far is to be seen in the distance itself
 SPAN = 0.05  # share of the points that the smooth line averages over
 
 
@@ -24,7 +25,7 @@ class Curve:
 
 
 def read_curves(path: Path) -> tuple[Curve, ...]:
-    """A curve for each column of a CSV file but step and epoch; none where the file is missing or empty."""
+    """A curve for each column of a CSV file but those of SILENT; none where the file is missing or empty."""
     if not path.exists():
         return ()
     with path.open(newline="", encoding="utf-8") as file:
@@ -32,7 +33,7 @@ def read_curves(path: Path) -> tuple[Curve, ...]:
     if not rows:
         return ()
     steps = [float(row["step"]) for row in rows]
-    names = [name for name in rows[0] if name not in ("step", "epoch")]
+    names = [name for name in rows[0] if name not in SILENT]
     return tuple(curve for name in names if (curve := draw(name, steps, [float(row[name] or "nan") for row in rows])))
 
 

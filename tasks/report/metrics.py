@@ -23,8 +23,10 @@ class Kind:
     title: str
     about: str
     better: Better
+    rivals: tuple[str, ...] = ("_untrained", "_untouched", "_recoloured")  # suffixes it is a contest with
 
 
+ONLY = ("_untrained",)  # the photo itself of course leads back to the photo
 KINDS = {
     "answer_swd": Kind("Texture, against the right answer", "patches at every scale; 0 is identical", "lower"),
     "answer_palette": Kind("Colour, against the right answer", "L*a*b* units; 0 is identical", "lower"),
@@ -35,8 +37,10 @@ KINDS = {
     "rkid": Kind("Look, against real pictures", "kernel distance on a random network's features", "lower"),
     "fid": Kind("FID", "Inception features against real pictures", "lower"),
     "kid": Kind("KID", "Inception features against real pictures", "lower"),
-    "content_luminance": Kind("Light and dark kept", "share of paintings that lead back to their photo", "higher"),
-    "content_edges": Kind("Contours kept", "share of paintings that lead back to their photo", "higher"),
+    "content_luminance": Kind(
+        "Light and dark kept", "share of paintings that lead back to their photo", "higher", ONLY
+    ),
+    "content_edges": Kind("Contours kept", "share of paintings that lead back to their photo", "higher", ONLY),
     "duplicates": Kind("Repeats of itself", "share of pictures with a twin among the made ones", "lower"),
     "copies": Kind("Copies", "share of pictures that repeat one learned from; near 0 is right", ""),
     "ms_ssim": Kind("Sameness", "how alike two of its pictures are; near the real pictures' own is right", ""),
@@ -85,6 +89,6 @@ def _row(name: str, metrics: Mapping[str, float]) -> Measure:
 
 
 def _beaten(kind: Kind | None, value: float, other: float, suffix: str) -> bool | None:
-    if kind is None or not kind.better or suffix in ("_last", "_floor") or value == other:
+    if kind is None or not kind.better or suffix not in kind.rivals or value == other:
         return None
     return value < other if kind.better == "lower" else value > other

@@ -10,6 +10,8 @@ from tasks.report.metrics import BESIDE
 from tasks.report.recipes import Recipe
 from tasks.report.sets import PictureSet
 
+TALL = 300  # pixels; rows of prints are about so high, each print as wide as its shape asks
+
 
 def render(title: str, sets: Sequence[PictureSet], recipes: Sequence[Recipe]) -> str:
     """The HTML of the whole page; everything from outside is escaped."""
@@ -20,7 +22,7 @@ def render(title: str, sets: Sequence[PictureSet], recipes: Sequence[Recipe]) ->
     environment.filters["number"] = number
     page = environment.get_template("page.html")
     return page.render(
-        title=title, sets=sets, recipes=recipes, headings=list(BESIDE.values()), width=WIDTH, height=HEIGHT
+        title=title, sets=sets, recipes=recipes, headings=list(BESIDE.values()), width=WIDTH, height=HEIGHT, tall=TALL
     )
 
 

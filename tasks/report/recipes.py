@@ -65,19 +65,10 @@ def gather_recipe(
         measures=table(measured),
         curves=read_curves(model / "losses.csv") + read_curves(model / "scores.csv"),
         grids=_grids(model / "samples", album, settings),
-        held_out=album.copy(pictures, _rows_of_held_out(measured)) if pictures.exists() else None,
+        held_out=album.copy(pictures, "held-out pictures") if pictures.exists() else None,
         documents=_documents(metrics, album),
         prints=_prints(data / PRINTS / name, originals, album, settings),
     )
-
-
-def _rows_of_held_out(measured: Mapping[str, float]) -> str:
-    if "content_luminance" not in measured:
-        return "From above: made pictures, the nearest of those learned from, real pictures"
-    rows = ["the photo", "the painting"]
-    rows += ["the last state's painting"] if "swd_last" in measured else []
-    rows += ["the right answer"] if "answer_swd" in measured else []
-    return "From above: " + ", ".join(rows)
 
 
 def _documents(metrics: Path, album: Album) -> tuple[Document, ...]:

@@ -135,7 +135,7 @@ def _item(name: str, number: int, made_as: str, query: SampleQuery) -> Item:
         key=f"{name}-{look}-{number:05d}" if rendered or not whole else name,
         page=photograph.page,
         shots=(Shot(f"package:{photograph.package}/{photograph.file}"),),
-        title=title if whole else f"{title}, detail {number}",
+        title=title,  # of the work: its details differ in their keys
         author=photograph.author,
         licence=photograph.licence,
         licence_url=photograph.licence_url,
