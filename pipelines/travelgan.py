@@ -117,17 +117,22 @@ class UNet(nn.Module):
 class PooledUNet(nn.Module):
     """Convolutions and mean pooling down, enlarging and convolutions up, from full size to full size, tanh.
 
-    It keeps the finest line and draws no checkerboard, at a price: it works at full size too.
+    It keeps the finest line and draws no checkerboard, at a price: it works at full size too. Borders are reflected,
+    since zeros would teach it to paint a frame round every patch.
     """
 
     def __init__(self, filters: int, levels: int, norm: Literal["batch", "none"]) -> None:
         super().__init__()
         widths = [min(filters * 2**level, 4 * filters) for level in range(levels + 1)]
         self.down = nn.ModuleList(
-            nn.Conv2d(before, after, 3, 1, 1) for before, after in zip([3, *widths], widths, strict=False)
+            nn.Conv2d(before, after, 3, 1, 1, padding_mode="reflect")
+            for before, after in zip([3, *widths], widths, strict=False)
         )
-        self.up = nn.ModuleList(nn.Conv2d(above + below, above, 3, 1, 1) for above, below in itertools.pairwise(widths))
-        self.last = nn.Conv2d(widths[0], 3, 3, 1, 1)
+        self.up = nn.ModuleList(
+            nn.Conv2d(above + below, above, 3, 1, 1, padding_mode="reflect")
+            for above, below in itertools.pairwise(widths)
+        )
+        self.last = nn.Conv2d(widths[0], 3, 3, 1, 1, padding_mode="reflect")
         self.down_norm = nn.ModuleList(
             nn.BatchNorm2d(width) if norm == "batch" and level else nn.Identity() for level, width in enumerate(widths)
         )

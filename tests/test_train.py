@@ -1,6 +1,8 @@
 """The loop: exact resume, what a run writes, and what it says when it cannot go on."""
 
 import copy
+import errno
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,9 +17,10 @@ from torch import Tensor, nn
 
 from pipelines import travelgan
 from tasks import train
-from tasks.errors import CheckpointError, ParamsError, Stopped, TrainingFailed
+from tasks.errors import CheckpointError, NoRoom, ParamsError, Stopped, TrainingFailed
 from tasks.files import sha256_file
 from tasks.progress import Progress
+from tasks.train import checkpoint
 from tasks.train.average import averaged_copy, decay_at, update_average
 from tasks.train.board import as_grid
 from tasks.train.choose import distance
@@ -166,6 +169,82 @@ def test_a_loss_that_is_no_number_stops_the_run_and_spoils_no_checkpoint(tmp_pat
     with pytest.raises(TrainingFailed, match=r"travelgan: the loss 'critic' became nan before step 3; lower the rates"):
         trained(tmp_path, settings, recipe=recipe)
     assert json.loads((tmp_path / "scratch/last/checkpoint.json").read_text())["step"] == 2
+
+
+def test_a_loss_that_explodes_once_goes_back_to_the_last_checkpoint_with_rates_halved(tmp_path: Path) -> None:
+    settings = small(log_every=1)
+    recipe = travelgan.build(shapes(), settings)
+    step, exploded = recipe.step, []
+
+    def exploding(number: int, *rest: Any) -> Mapping[str, Tensor]:
+        losses = step(number, *rest)
+        if number == 2 and not exploded:
+            exploded.append(number)
+            return {**losses, "critic": torch.tensor(1e30)}
+        return losses
+
+    recipe.step = exploding  # type: ignore[method-assign]
+    told = io.StringIO()
+    out = trained(tmp_path, settings, Progress(told), recipe)
+    assert "gone back to step 0 with all rates halved, this once" in told.getvalue()
+    assert [group["lr"] for group in recipe.critic_optimizer.param_groups] == [1e-4]
+    assert [line.split(",")[0] for line in (out / "losses.csv").read_text().splitlines()[1:]] == list("123456")
+
+
+def test_a_disk_that_fills_while_saving_leaves_the_last_checkpoint_sound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = small(save_every=1e-9)
+    whole = trained(tmp_path / "whole", settings)
+    saves, save_file = [], checkpoint.save_file
+
+    def full(*arguments: Any) -> None:
+        saves.append(1)
+        if len(saves) == 4:
+            Path(arguments[1]).write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save_file(*arguments)
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(NoRoom, match="the disk filled up while"):
+        trained(tmp_path / "parts", settings)
+    monkeypatch.undo()
+    assert weights(trained(tmp_path / "parts", settings) / "last") == weights(whole / "last")
+
+
+def test_stop_after_saves_and_stops_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    settings = small()
+    whole = trained(tmp_path / "whole", settings)
+    hurried = settings.model_copy(update={"stop_after": "0s"})
+    for _ in range(6):  # a step each time
+        with pytest.raises(Stopped) as stopped:
+            trained(tmp_path / "parts", hurried)
+    assert stopped.value.exit_code > 128
+    assert weights(trained(tmp_path / "parts", hurried) / "last") == weights(whole / "last")
+    assert small(stop_after="1.5h").seconds_allowed == 5400
+    with pytest.raises(ParamsError, match=r"train.stop_after is 'soon'"):
+        travelgan.Train.read({"stop_after": "soon"}, "recipes.travelgan.train")
+
+
+def test_more_epochs_go_on_from_a_finished_run_to_the_same_bits(tmp_path: Path) -> None:
+    four = trained(tmp_path / "four", small(epochs=4))
+    two = trained(tmp_path / "two", small(epochs=2))
+    more = trained(tmp_path / "more", small(epochs=4, start=str(two / "last")))
+    assert weights(more / "last") == weights(four / "last")
+
+
+def test_other_pictures_fine_tune_a_finished_run(tmp_path: Path) -> None:
+    first = trained(tmp_path / "first", small())
+    settings = small(start=str(first / "last"), epochs=1)
+    recipe = travelgan.build(shapes(), settings)
+    train.run(
+        recipe=recipe, feeds={"from": Pictures(8), "to": Pictures(9)}, settings=settings, out=tmp_path / "out",
+        scratch=tmp_path / "scratch", progress=Progress(told := io.StringIO()), record={},
+    )  # fmt: skip
+    assert "begins with the weights of" in told.getvalue()
+    assert json.loads((tmp_path / "out/last/checkpoint.json").read_text())["step"] == 3
+    with pytest.raises(CheckpointError, match="nowhere holds no checkpoint"):
+        trained(tmp_path / "lost", small(start=str(tmp_path / "nowhere")))
 
 
 def test_too_few_pictures_for_a_batch_is_said(tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 weights.safetensors   every network, and every average under "average.", float32
 state.pt              optimizers, the recipe's state, the loop's sums; loaded with weights_only, nothing unpickles
-checkpoint.json       version, recipe, side, step, score, and the hashes of the two files above
+checkpoint.json       version, recipe, side, step, score, fingerprints of the feeds, hashes of the two files above
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,11 @@ class Point:
     loop: dict[str, Any]  # what the loop itself goes on from
 
 
-def save(folder: Path, recipe: Recipe, point: Point) -> None:
-    """Write the checkpoint in place of the one in `folder`; raises NoRoom, and leaves that one, on a full disk."""
+def save(folder: Path, recipe: Recipe, point: Point, feeds: Mapping[str, str]) -> None:
+    """Write the checkpoint in place of the one in `folder`; raises NoRoom, and leaves that one, on a full disk.
+
+    `feeds` are the fingerprints of what it learned from: whoever starts from it on the same goes on exactly.
+    """
     state = {
         "optimizers": {name: optimizer.state_dict() for name, optimizer in recipe.optimizers.items()},
         "recipe": recipe.state(),
@@ -45,7 +49,7 @@ def save(folder: Path, recipe: Recipe, point: Point) -> None:
         torch.save(state, temporary / STATE)
         about = {"version": VERSION, "recipe": recipe.name, "side": recipe.side, "step": point.step}
         hashes = {name: sha256_file(temporary / name) for name in (WEIGHTS, STATE)}
-        write_json(temporary / ABOUT, {**about, "score": point.score, "sha256": hashes})
+        write_json(temporary / ABOUT, {**about, "score": point.score, "feeds": dict(feeds), "sha256": hashes})
 
 
 def load(folder: Path, recipe: Recipe, device: torch.device) -> Point:
@@ -57,6 +61,11 @@ def load(folder: Path, recipe: Recipe, device: torch.device) -> Point:
     for name, optimizer in recipe.optimizers.items():
         optimizer.load_state_dict(state["optimizers"][name])
     return Point(about["step"], about["score"], state["loop"])
+
+
+def feeds_of(folder: Path, recipe: Recipe) -> dict[str, str]:
+    """The fingerprints of what the checkpoint learned from; raises CheckpointError as `load` does."""
+    return _about(folder, recipe)["feeds"]
 
 
 def load_painter(folder: Path, recipe: Recipe) -> nn.Module:

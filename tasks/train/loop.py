@@ -6,6 +6,7 @@ A run lives in its scratch folder until it is done; then the folder takes its pl
 import math
 import platform
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Mapping
@@ -55,6 +56,9 @@ def run(
     shutil.rmtree(scratch)
 
 
+EXPLODED = 1e8  # no loss of a sound GAN comes near it; no number is not below it either
+
+
 class _Training:
     """One run: what it works with, and how far it is."""
 
@@ -70,44 +74,88 @@ class _Training:
         self.best = math.inf  # distance of the best preview so far
         self.sums: dict[str, Tensor] = {}  # losses since the last row
         self.summed = 0  # steps in `sums`
+        self.went_back = False  # to the last checkpoint, after a loss exploded; once is enough
 
     def begin(self, record: Mapping[str, Any]) -> None:
         """Load the checkpoint of an interrupted run, or record a new one and what it begins with."""
         self.precision.place(self.recipe)
-        if (self.folder / "last").exists():
-            point = checkpoint.load(self.folder / "last", self.recipe, self.precision.device)
-            self.precision.place(self.recipe)
-            self.done = point.step
-            self.best, self.sums = point.loop["best"], point.loop["sums"]
-            self.summed = point.loop["summed"]
-            if self.done > self.num_steps:
-                raise CheckpointError(
-                    f"{self.folder / 'last'} has {self.done:,} steps and the params ask for {self.num_steps:,}; "
-                    "raise train.epochs, or remove that folder to begin anew"
-                )
-            self.progress.say(f"{self.recipe.name} goes on from step {self.done:,} of {self.num_steps:,}")
-        self.board = Board(self.folder, resume_at=self.done)
+        resumed = (self.folder / "last").exists()
+        if resumed:
+            self._load(self.folder / "last")
+        elif self.settings.start is not None:
+            self._start_from(Path(self.settings.start))
+        self.board = Board(self.folder, resume_at=self.done if resumed else 0)
         self.fixed = self._fixed_pictures()
-        if self.done == 0:
+        if not resumed:
             write_json(self.folder / "run.json", {**described(self.settings), **record})
             count = self.settings.preview_pictures
             self.board.grid("reals", {key: pictures[:count] for key, pictures in self.fixed.items()}, 0)
             self._show("untrained")
+            self._save("last")  # a disk too small shows now, and a first step that explodes has whereto go back
 
     def go_on(self) -> None:
-        """Take the steps that are left; a request to stop saves first."""
-        self.saved_at = self.told_at = time.monotonic()
-        left = range(self.done, self.num_steps)
+        """Take the steps that are left; a request to stop saves first, a loss that explodes goes back once."""
+        self.began = self.saved_at = self.told_at = time.monotonic()
         try:
-            for step in self.progress.track(left, f"train {self.recipe.name}", self.num_steps, "steps", self.done):
-                self._step(step)
-                self._once_in_a_while()
+            try:
+                self._stretch()
+            except TrainingFailed as failure:
+                self._go_back(failure)
+                self._stretch()
             self._save("last")
         except Stopped:
             self._save("last")
             raise
         finally:
             self.board.close()
+
+    def _stretch(self) -> None:
+        left = range(self.done, self.num_steps)
+        for step in self.progress.track(left, f"train {self.recipe.name}", self.num_steps, "steps", self.done):
+            self._step(step)
+            self._once_in_a_while()
+            if time.monotonic() - self.began >= self.settings.seconds_allowed:
+                self.progress.say(f"stop_after {self.settings.stop_after} is over; run it again to go on")
+                raise Stopped(signal.SIGALRM)
+
+    def _go_back(self, failure: TrainingFailed) -> None:
+        """Return to the last checkpoint with all rates halved, and say so; the second time, fail."""
+        if self.went_back:
+            raise failure
+        self._load(self.folder / "last")
+        self.went_back = True
+        for optimizer in self.recipe.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] /= 2
+        self.board.close()
+        self.board = Board(self.folder, resume_at=self.done)
+        self.progress.say(f"{failure}; gone back to step {self.done:,} with all rates halved, this once")
+
+    def _load(self, folder: Path) -> None:
+        point = checkpoint.load(folder, self.recipe, self.precision.device)
+        self.precision.place(self.recipe)
+        self.done = point.step
+        self.best, self.sums, self.summed = point.loop["best"], point.loop["sums"], point.loop["summed"]
+        self.went_back = point.loop["went_back"]
+        if self.done > self.num_steps:
+            raise CheckpointError(
+                f"{folder} has {self.done:,} steps and the params ask for {self.num_steps:,}; raise train.epochs"
+            )
+        if self.done:
+            self.progress.say(f"{self.recipe.name} goes on from step {self.done:,} of {self.num_steps:,} in {folder}")
+
+    def _start_from(self, folder: Path) -> None:
+        """Begin with another run's checkpoint: on the same pictures its steps go on, on others it is fine-tuned."""
+        seen = checkpoint.feeds_of(folder, self.recipe)
+        if seen == self._fingerprints():
+            self._load(folder)
+            return
+        checkpoint.load(folder, self.recipe, self.precision.device)
+        self.precision.place(self.recipe)
+        self.progress.say(f"{self.recipe.name} begins with the weights of {folder}, on other pictures, at step 0")
+
+    def _fingerprints(self) -> dict[str, str]:
+        return {key: feed.fingerprint for key, feed in self.feeds.items()}
 
     def _step(self, step: int) -> None:
         if self.recipe.advance(step, self.num_steps):
@@ -139,7 +187,7 @@ class _Training:
         """The mean losses since the last row; raises TrainingFailed if one of them is no number."""
         means = {name: float(total) / self.summed for name, total in self.sums.items()}
         for name, mean in means.items():
-            if not math.isfinite(mean):
+            if not abs(mean) < EXPLODED:
                 raise TrainingFailed(
                     f"{self.recipe.name}: the loss {name!r} became {mean} before step {self.done:,}; "
                     f"lower the rates in recipes.{self.recipe.name}.train, or take float32"
@@ -170,8 +218,8 @@ class _Training:
     def _save(self, which: str, score: float | None = None) -> None:
         """Write a checkpoint; weights spoiled by a loss that is no number are never saved over sound ones."""
         self._means()
-        loop = {"best": self.best, "sums": self.sums, "summed": self.summed}
-        checkpoint.save(self.folder / which, self.recipe, Point(self.done, score, loop))
+        loop = {"best": self.best, "sums": self.sums, "summed": self.summed, "went_back": self.went_back}
+        checkpoint.save(self.folder / which, self.recipe, Point(self.done, score, loop), self._fingerprints())
         if which == "last":
             self.saved_at = time.monotonic()
             self.board.write()

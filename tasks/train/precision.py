@@ -42,9 +42,13 @@ class Precision:
         return output.float() if isinstance(output, Tensor) else tuple(part.float() for part in output)
 
     def place(self, recipe: Recipe) -> None:
-        """Move all of a recipe's networks here, in this layout."""
+        """Move all of a recipe's networks here, in this layout; its optimizers take all weights in one pass."""
         for network in (*recipe.networks.values(), *recipe.averages.values()):
             network.to(device=self.device, memory_format=self.layout)  # pyright: ignore[reportCallIssue]
+        for optimizer in recipe.optimizers.values():
+            for group in optimizer.param_groups:
+                if "fused" in group:
+                    group.update(fused=True, foreach=False)
 
 
 def seed_chance(seed: int, step: int) -> None:
