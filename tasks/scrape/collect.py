@@ -50,7 +50,7 @@ def collect(
     source = find(settings.use)
     where = f"pictures.{picture_set}.scrape"
     query = source.Query.read(settings.query, f"{where}.query")
-    require_means(source, settings, where)
+    require_means(source, settings, f"params.yaml: {where}.contact")
     journal = scratch_folder("scrape", picture_set, "open")
     ledger = Ledger(out, journal, query_fingerprint(source, query, settings), now())
     with ExitStack() as stack:
@@ -74,13 +74,12 @@ def query_fingerprint(source: Source[Any], query: Settings, settings: Scrape) ->
 
 
 def require_means(source: Source[Any], settings: Scrape, where: str) -> None:
-    """Raise ParamsError, before anything is asked, where the contact or a secret is missing."""
+    """Raise ParamsError, before anything is asked, where the contact (it stands at `where`) or a secret is missing."""
     if not source.manners.hosts or settings.site == "museum":
         return
     if not settings.contact:
         raise ParamsError(
-            f"params.yaml: {where}.contact is missing; give an address or page of yours, which every site that is "
-            "asked is told"
+            f"{where} is missing; give an address or page of yours, which every site that is asked is told"
         )
     if missing := [name for name in source.secrets if not os.environ.get(name)]:
         raise ParamsError(

@@ -5,7 +5,7 @@ when the run begins, so that uploads meanwhile shift no page.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -72,6 +72,7 @@ class Flickr(Source[FlickrQuery]):
     Query = FlickrQuery
     # The API has terms of its own, under the key, instead of a robots.txt; its hosts take some 3,600 calls an hour.
     manners = Manners(hosts=("flickr.com", "staticflickr.com"), pause=1.0, per_hour=3_600, robots=False)
+    example: ClassVar[Mapping[str, Any]] = {"text": "photograph"}
     secrets = ("FLICKR_API_KEY", "FLICKR_API_SECRET")
 
     def discover(self, query: FlickrQuery, web: Web, cursor: Mapping[str, Any] | None) -> Iterator[Item | Mark]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,6 +116,7 @@ class Sample(Source[SampleQuery]):
 
     name = "sample"
     Query = SampleQuery
+    example: ClassVar[Mapping[str, Any]] = {"photographs": ("coffee", "rocket")}
 
     def discover(self, query: SampleQuery, web: Web, cursor: Mapping[str, Any] | None) -> Iterator[Item | Mark]:
         """All photographs whole, then a made picture of each in turn."""

@@ -104,6 +104,7 @@ class Source(ABC, Generic[Q]):
     name: ClassVar[str]
     Query: ClassVar[type[Settings]]  # the schema of params.yaml's `query` block
     manners: ClassVar[Manners] = Manners()
+    example: ClassVar[Mapping[str, Any]] = {}  # a query that finds something, for `sources check` and `sources try`
     secrets: ClassVar[tuple[str, ...]] = ()  # environment variables without which it cannot work
 
     @abstractmethod

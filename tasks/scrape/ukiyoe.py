@@ -7,7 +7,7 @@ The thumbnails are padded to squares and are never taken.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urljoin, urlsplit
 
 from bs4 import BeautifulSoup, Tag
@@ -44,6 +44,7 @@ class Ukiyoe(Source[UkiyoeQuery]):
     name = "ukiyoe"
     Query = UkiyoeQuery
     manners = Manners(hosts=("ukiyo-e.org",), pause=1.0)
+    example: ClassVar[Mapping[str, Any]] = {"search": "a"}
 
     def discover(self, query: UkiyoeQuery, web: Web, cursor: Mapping[str, Any] | None) -> Iterator[Item | Mark]:
         """The prints of the listing in the site's order; a mark after each page."""
