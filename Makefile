@@ -5,6 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
 READY := .venv/.ready
+PEERS := .venv-peers/.ready
 
 .PHONY: run test check board bench serve lock setup
 
@@ -27,7 +28,7 @@ check: $(READY)         ## format, lint, types, architecture, spelling, dependen
 board: $(READY)         ## TensorBoard over what is training and what has trained
 	tensorboard --logdir_spec running:.scratch,finished:data/4-models
 
-bench: $(READY)         ## make bench NAME=shards QUICK=1
+bench: $(PEERS)         ## make bench NAME=shards QUICK=1
 	python -m benchmarks $(NAME) $(if $(QUICK),--quick)
 
 serve: $(READY)         ## a Prefect server and the schedules
@@ -42,7 +43,17 @@ $(READY): requirements.lock
 	@test -e .git || (mkdir -p .dvc && printf '[core]\n    no_scm = true\n' > .dvc/config.local)
 	@touch $@
 
-lock:                   ## resolve pyproject.toml anew into requirements.lock
+# Other people's packages, for comparison; they see ours, so that nothing is fetched twice.
+$(PEERS): benchmarks/peers.lock $(READY)
+	$(PYTHON) -m venv .venv-peers
+	.venv/bin/python -c 'import site; print(site.getsitepackages()[0])' \
+	    > "$$(.venv-peers/bin/python -c 'import site; print(site.getsitepackages()[0])')/baren.pth"
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r benchmarks/peers.lock
+	@touch $@
+
+lock:                   ## resolve pyproject.toml and benchmarks/peers.in anew into their lock files
 	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv
 	.venv-lock/bin/uv lock
 	.venv-lock/bin/uv export --frozen --no-emit-project --all-groups --no-header --no-annotate --quiet -o requirements.lock
+	.venv-lock/bin/uv pip compile benchmarks/peers.in -c requirements.lock --override benchmarks/peers.overrides \
+	    --generate-hashes --no-annotate --no-header --python-version 3.11 --quiet -o benchmarks/peers.lock

@@ -137,7 +137,7 @@ def test_a_gpu_is_fed_the_same(shards: ShardSet, residency: Residency) -> None:
         torch.testing.assert_close(images.cpu(), reference.batch(step).images)
 
 
-def test_a_read_that_fails_ahead_is_told_at_its_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_shrink_during_training_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder = pack(tmp_path, originals(tmp_path, range(40)))
     feed = Feed(ShardSet(folder), batch=4, seed=0, residency="stream")

@@ -109,9 +109,16 @@ class Feed:
         """The rows of the shard set that this rank sees at `step`, int64 [batch / world]."""
         return self._rows[self.places(step)]
 
+    def pixels(self, step: int) -> Tensor:
+        """The whole pictures of `step` on the device, uint8 [B, side, side, 3]; on the CPU good until the next call.
+
+        Raises ShardError where a file can no longer be read.
+        """
+        return self._pictures.take(step)
+
     def batch(self, step: int) -> Batch:
         """What this rank sees at `step`, in memory of its own; ShardError where a file can no longer be read."""
-        return Batch(self._finished(self._pictures.take(step), step), self.rows(step))
+        return Batch(self._finished(self.pixels(step), step), self.rows(step))
 
     def _finished(self, pictures: Tensor, step: int) -> Tensor:
         """uint8 [B, side, side, 3] to float32 [B, 3, h, w] in (-1, 1), cropped and flipped where asked for."""

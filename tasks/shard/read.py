@@ -22,6 +22,7 @@ from tasks.shard.layout import (
     CHANNELS,
     CURE,
     ITEMS,
+    PAGE,
     Index,
     ShardFile,
     check_hash,
@@ -87,16 +88,16 @@ class ShardSet:
 
     def read_into(self, rows: Sequence[int] | NDArray[np.int64], into: Sequence[memoryview]) -> None:
         """Read the pictures of `rows` into buffers of side * side * 3 bytes each, as `slots` gives them."""
-        asked = np.asarray(rows, dtype=np.int64)
-        if len(asked) and not (asked.min() >= 0 and asked.max() < self.num_items):
-            raise IndexError(f"{self.folder} has rows 0 to {self.num_items - 1}; asked for {asked.min()}-{asked.max()}")
-        index, descriptors = self.index, self._descriptors
-        shards, places = np.divmod(asked, index.per_shard)
-        offsets = places * index.item_bytes + index.shards[0].data_offset
-        wanted = index.item_bytes
-        for shard, offset, slot in zip(shards.tolist(), offsets.tolist(), into, strict=True):
-            if os.preadv(descriptors[shard], (slot,), offset) != wanted:
-                self._read_slowly(shard, offset, slot)
+        wanted = self.index.item_bytes
+        for descriptor, offset, slot in zip(*self._found(rows), into, strict=True):
+            if os.preadv(descriptor, (slot,), offset) != wanted:
+                self._read_slowly(descriptor, offset, slot)
+
+    def expect(self, rows: Sequence[int] | NDArray[np.int64]) -> None:
+        """Tell the kernel which rows are read next, so that it can fetch them from a slow disk meanwhile."""
+        length = self.index.item_bytes
+        for descriptor, offset in zip(*self._found(rows), strict=True):
+            os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_WILLNEED)
 
     def close(self) -> None:
         """Close the files; the set cannot be read afterwards."""
@@ -108,13 +109,22 @@ class ShardSet:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _read_slowly(self, shard: int, offset: int, slot: memoryview) -> None:
+    def _found(self, rows: Sequence[int] | NDArray[np.int64]) -> tuple[list[int], list[int]]:
+        """The open file of each row, and where in it the row's pixels begin."""
+        asked = np.asarray(rows, dtype=np.int64)
+        if len(asked) and not (asked.min() >= 0 and asked.max() < self.num_items):
+            raise IndexError(f"{self.folder} has rows 0 to {self.num_items - 1}; asked for {asked.min()}-{asked.max()}")
+        shards, places = np.divmod(asked, self.index.per_shard)
+        offsets = places * self.index.item_bytes + PAGE
+        return [self._descriptors[shard] for shard in shards.tolist()], offsets.tolist()
+
+    def _read_slowly(self, descriptor: int, offset: int, slot: memoryview) -> None:
         """A read that came back short may go on where it stopped, unless the file ends there."""
         done = 0
         while done < len(slot):
-            got = os.preadv(self._descriptors[shard], (slot[done:],), offset + done)
+            got = os.preadv(descriptor, (slot[done:],), offset + done)
             if got == 0:
-                path = self.folder / self.index.shards[shard].file
+                path = self.folder / self.index.shards[self._descriptors.index(descriptor)].file
                 raise ShardError(f"{path} has become shorter while it was being read; {CURE}")
             done += got
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from tasks.progress import Progress
 from tasks.shard.layout import CHANNELS
 from tasks.shard.read import ShardSet
-from tasks.shard.ring import Buffer, Ring
+from tasks.shard.ring import Ring
 
 Residency = Literal["auto", "device", "host", "stream"]
 SHARE = 0.25  # of what is free: more than that is not taken for pictures
@@ -60,7 +60,7 @@ class Resident:
         """The pictures of `step`; ShardError where a file can no longer be read."""
         if self._take is None:
             self._progress.say(self.told())
-            self._take = self._settle()
+            self._take = self._settle(step)
         return self._take(step)
 
     def told(self) -> str:
@@ -71,20 +71,34 @@ class Resident:
             f"stay {where[self.residency]}"
         )
 
-    def _settle(self) -> Callable[[int], Tensor]:
-        if self.residency == "stream":
-            return Ring(self._read, lambda step: self._rows[self._places_of(step)], self._shape, self._device).take
-        whole = self._load(self._device if self.residency == "device" else torch.device("cpu"))
+    def _settle(self, first: int) -> Callable[[int], Tensor]:
+        """Load what is to stay; gives the way to take a step's pictures from there."""
         if self.residency == "device":
+            whole = self._load(self._device)
             return lambda step: whole.index_select(0, torch.from_numpy(self._places_of(step)).to(self._device))
+        ring = Ring(self._shape, self._device)
+        if self.residency == "host":
+            pictures = self._load(torch.device("cpu")).numpy()
 
-        def pick(places: Places, buffer: Buffer) -> None:
-            np.take(whole.numpy(), places, axis=0, out=buffer.pictures.numpy(), mode="clip")  # "clip": without a copy
+            def pick(step: int) -> Tensor:
+                buffer = ring.next()
+                # "clip" saves numpy a copy of its own; no place is outside.
+                np.take(pictures, self._places_of(step), axis=0, out=buffer.pictures.numpy(), mode="clip")
+                return ring.sent(buffer)
 
-        return Ring(pick, self._places_of, self._shape, self._device).take
+            return pick
 
-    def _read(self, rows: NDArray[np.int64], buffer: Buffer) -> None:
-        self._set.read_into(rows, buffer.slots)
+        # After an epoch the kernel has all that memory has room for, and need not be told what is coming.
+        warm_from = first + len(self._rows) // self._shape[0] if self.num_bytes < free_memory() else None
+
+        def read(step: int) -> Tensor:
+            buffer = ring.next()
+            self._set.read_into(self._rows[self._places_of(step)], buffer.slots)
+            if warm_from is None or step < warm_from:
+                self._set.expect(self._rows[self._places_of(step + 1)])
+            return ring.sent(buffer)
+
+        return read
 
     def _load(self, device: torch.device) -> Tensor:
         """The whole split on `device`, uint8 [num_items, side, side, 3]."""
