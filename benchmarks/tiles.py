@@ -5,7 +5,7 @@ seam_over_whole         tone step across tile lines over the untiled painting's 
 naive_seam_over_whole   the same for squares painted alone, each with its own statistics and no halo
 compute_1024, _2048     pixels through a ResNet-6 for each pixel of a 22205 x 12992 print
 statistics_share        pixels of the thumbnail's pass over those of the painting, for that print
-engine_share            time of the bare network over that of the whole engine, PNG included (ResNet-6, 64 filters)
+engine_share            CPU time of the bare network over that of the engine, PNG included (ResNet-6, 64 filters)
 rss_64mp_mb, rss_288mp_mb   memory above torch and the photo while a print is painted (ResNet, 4 filters, 2 blocks)
 write_mp_per_cpu_s      the slowest writer, in megapixels for a second of one core
 resume_identical        1 if a run killed with -9 at a random row and run again gives the same file, else 0
@@ -66,7 +66,7 @@ def run(*, quick: bool) -> Figures:
 
 def _compute(_quick: bool) -> Figures:
     reach = probe(resnet(6, nn.InstanceNorm2d, 4))
-    plans = {tile: plan_tiles(*PRINT, reach=reach, tile=tile) for tile in (1024, 2048)}
+    plans = {tile: plan_tiles(*PRINT, reach=reach, tile=tile, mirror=True) for tile in (1024, 2048)}
     thumbnail = 1024 * 1024 * PRINT[0] / PRINT[1]
     return {
         "compute_1024": plans[1024].compute,
@@ -131,9 +131,9 @@ def _writers(quick: bool) -> Figures:
 def _engine(quick: bool) -> Figures:
     """The bare network is timed on the same tiles, already in memory, before and after the engine."""
     network = lively(resnet(6, nn.BatchNorm2d, 64))
-    side = 700 if quick else 1400
+    side, tile = (600, 384) if quick else (1400, 512)
     source = _enlarged(side, side)
-    plan = plan_tiles(side, side, reach=probe(network), tile=512)
+    plan = plan_tiles(side, side, reach=probe(network), tile=tile, mirror=True)
     places = [(row, column) for row in plan.rows for column in plan.columns]
     tiles = [source.tile((row.start, row.stop), (column.start, column.stop))[None] for row, column in places]
     model = Model(network, probe(network), "bench")
@@ -145,7 +145,7 @@ def _engine(quick: bool) -> Figures:
 
     def engine() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            _print(source.photo, model, Path(folder), Infer(tile=512), side, side)
+            _print(source.photo, model, Path(folder), Infer(tile=tile), side, side)
 
     times = [_seconds(work) for work in (bare, engine, bare, engine, bare)]
     return {"engine_share": min(times[0::2]) / min(times[1::2])}

@@ -213,14 +213,28 @@ def _infer(recipe: RecipeParams, progress: Progress) -> None:
     from tasks.files import sha256_file
 
     best = DATA / "4-models" / recipe.name / "best"
+    built = recipe.module.build(recipe.networks, recipe.train)
+    network, checkpoint = train.load_painter(best, built), sha256_file(best / "weights.safetensors")
+    if recipe.module.KIND == "noise":
+        infer.draw(
+            network=network,
+            examples=_pictures(recipe, "to", "train", EXAMPLES, progress),
+            out=DATA / "6-prints" / recipe.name,
+            settings=recipe.infer,
+            progress=progress,
+            score=getattr(built, "judge", None),
+            checkpoint=checkpoint,
+            learned_from=learned_from(recipe, progress),
+        )
+        return
     items = list(read_packed(_shards(recipe, "from") / "items.jsonl"))
     infer.run(
-        network=train.load_painter(best, recipe.module.build(recipe.networks, recipe.train)),
+        network=network,
         photos=whole_photographs(DATA / "1-raw" / recipe.learns_from, items, recipe.infer.photos),
         out=DATA / "6-prints" / recipe.name,
         settings=recipe.infer,
         progress=progress,
-        checkpoint=sha256_file(best / "weights.safetensors"),
+        checkpoint=checkpoint,
         learned_from=learned_from(recipe, progress),
         examples=lambda: learned_photos(recipe, progress),
     )

@@ -79,7 +79,13 @@ def test_a_broken_photograph_is_named_and_the_others_are_painted(tmp_path: Path)
     saved(tmp_path / "a.png", 70, 70)
     (tmp_path / "b.jpg").write_bytes(b"no picture at all")
     prints = painted(tmp_path, [("b", tmp_path / "b.jpg", origin()), ("a", tmp_path / "a.png", origin())])
-    assert sorted(path.name for path in prints.iterdir()) == ["CREDITS.csv", "a.json", "a.png", "refused.json"]
+    assert sorted(path.name for path in prints.iterdir()) == [
+        "CREDITS.csv",
+        "a.json",
+        "a.png",
+        "proof.jpg",
+        "refused.json",
+    ]
     assert json.loads((prints / "refused.json").read_text())[0]["id"] == "b"
 
 

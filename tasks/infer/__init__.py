@@ -16,12 +16,12 @@ from tasks.rows import Origin
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
+    from torch import Tensor, nn
 
     from tasks.infer.press import Model
     from tasks.infer.source import Pixels
 
-__all__ = ["Infer", "Photo", "file_names", "in_folder", "judge", "print_photo", "run"]
+__all__ = ["Infer", "Photo", "file_names", "draw", "in_folder", "judge", "print_photo", "run"]
 
 # A photograph to paint was chosen by a person: only what no decoder here can hold is refused for its size.
 EVERY_SIZE = Limits(max_bytes=2**32, max_pixels=MOST_PIXELS, min_side=1, max_aspect=float("inf"))
@@ -42,7 +42,7 @@ def run(
     examples: "Callable[[], Pixels] | None" = None,
     scratch: Path = SCRATCH / "infer",
 ) -> None:
-    """Paint `photos` with `network` into the folder `out`: NAME.png and its report NAME.json, and CREDITS.csv.
+    """Paint `photos` with `network` into the folder `out`: NAME.png and its report NAME.json, proof.jpg, CREDITS.csv.
 
     `network` maps [B, 3, H, W] in (-1, 1) to the same shape. `checkpoint` (a hash) and `learned_from` (the origin of
     each picture it was trained on) are told on, so that a print can name its sources. The photographs of
@@ -51,6 +51,7 @@ def run(
     a painting that was interrupted goes on from `scratch`.
     """
     from tasks.infer.press import Model
+    from tasks.infer.proof import small_file, write_proof
 
     album = in_folder(Path(settings.album)) if settings.album else []
     photos = [*photos, *album]
@@ -59,6 +60,7 @@ def run(
     judged = judge([path for _, path, _ in album], examples(), progress) if album and examples else {}
     model = Model.of(network, checkpoint)
     refused: list[dict[str, str]] = []
+    pairs: list[list[Pixels]] = []  # each photo with its print, small
     names = file_names([photo[0] for photo in photos])
     with no_half_folder(out) as folder:
         for name, photo in zip(names, progress.track(photos, "paint", unit="photos"), strict=True):
@@ -70,6 +72,7 @@ def run(
                 progress.say(f"{photo[1]} is not painted ({error})")
                 continue
             report["domain"] = judged.get(photo[1])
+            pairs.append([small_file(photo[1]), small_file(target)])
             write_json(folder / f"{name}.json", report | {"learned_from": {"pictures": len(learned_from)}})
         if len(refused) == len(photos):
             raise BarenError(
@@ -77,7 +80,29 @@ def run(
                 f"the first, {refused[0]['file']}: {refused[0]['reason']}"
             )
         write_json(folder / "refused.json", refused)
+        write_proof(folder / "proof.jpg", pairs)
         write_credits(folder, learned_from)
+
+
+def draw(
+    *,
+    network: "nn.Module",
+    examples: "Pixels",
+    out: Path,
+    settings: Infer,
+    progress: Progress,
+    score: "Callable[[Tensor], Tensor] | None" = None,
+    checkpoint: str = "",
+    learned_from: Sequence[Origin] = (),
+    scratch: Path = SCRATCH / "infer",
+) -> None:
+    """The prints of a recipe that paints from noise; see tasks.infer.drawing.run."""
+    from tasks.infer.drawing import run as run_drawing
+
+    run_drawing(
+        network=network, examples=examples, out=out, settings=settings, progress=progress, scratch=scratch,
+        device=device_to_paint_on(), score=score, checkpoint=checkpoint, learned_from=learned_from,
+    )  # fmt: skip
 
 
 def print_photo(

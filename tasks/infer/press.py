@@ -75,7 +75,9 @@ def make_print(
     most = _largest_tile(model, settings.tile, devices[0])
 
     def plan(tile: int) -> Plan:
-        return plan_tiles(source.height, source.width, reach=model.reach, tile=min(tile, most), most=most)
+        mirror = settings.edges == "mirror"
+        tile = min(tile, most)
+        return plan_tiles(source.height, source.width, reach=model.reach, tile=tile, most=most, mirror=mirror)
 
     first = plan(settings.tile)
     if not first.exact:

@@ -13,12 +13,18 @@ class Infer(Settings):
     """How photographs are painted."""
 
     photos: int = Field(6, ge=1)  # how many held-out photographs are painted
+    draw: int = Field(256, ge=1)  # recipes from noise: pictures drawn, of which
+    keep: int = Field(16, ge=1)  # so many are kept: the best by score that differ from each other
+    seed: int = Field(0, ge=0)  # of that noise
     album: str = ""  # a folder of one's own photographs, painted after those; "" for none
     tile: int = Field(1024, ge=128)  # px a side at most; apart from the training crop, larger wastes less on halo
     batch: int = Field(0, ge=0)  # tiles pushed through the network at once; 0: one on a CPU, what fits on a GPU
     statistics: Statistics = "auto"  # for norms that measure the picture; auto: a thumbnail's; see tasks/infer/norms.py
     thumbnail: int = Field(1024, ge=64)  # px on the long side of the thumbnail those statistics are taken from
     patch: int = Field(256, ge=32)  # px a side of the patches of dense statistics; best the side trained on
+    edges: Literal["mirror", "network"] = (
+        "mirror"  # beyond the photo lies its mirror image, or the network's own padding
+    )
     dpi: float = Field(300.0, gt=0)  # resolution written into the file, for the printer
     size: str = ""  # of the print, "188x110cm", "12x15in", "4500x3600px"; "" paints the photo pixel for pixel
     fit: Literal["crop", "pad", "stretch"] = "crop"  # how a photo of another shape comes onto the paper

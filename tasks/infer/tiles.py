@@ -59,24 +59,38 @@ class Plan:
         return self.num_tiles * self.tile_height * self.tile_width / (self.height * self.width)
 
 
-def plan_tiles(height: int, width: int, *, reach: Reach, tile: int, most: int | None = None) -> Plan:
+def plan_tiles(
+    height: int, width: int, *, reach: Reach, tile: int, most: int | None = None, mirror: bool = False
+) -> Plan:
     """Cut height x width px into tiles of at most `tile` px a side, halo included.
 
     Where the probed halo leaves no sensible core in that, tiles grow, up to `most` px (None: without bound); where
-    that is not enough either, the plan is not exact.
+    that is not enough either, the plan is not exact. With `mirror` the picture is given a frame of its mirror image as
+    wide as the halo, so that no network's padding shows at the edges of a print.
     """
     assert min(height, width) > 0
     needed = None if reach.halo is None else _up(reach.halo, reach.stride)
     exact = needed is not None and (most is None or 4 * needed <= max(most, tile) or _fits(height, width, reach, most))
     halo = needed if exact and needed is not None else _up(FADE, reach.stride)
     padded_height, padded_width = (padded(side, reach.stride) for side in (height, width))
-    rows, columns = (cut(side, reach.stride, halo, max(tile, 4 * halo)) for side in (padded_height, padded_width))
+    frame = halo if mirror else 0
+    rows, columns = (
+        tuple(_moved(span, frame, side) for span in cut(side + 2 * frame, reach.stride, halo, max(tile, 4 * halo)))
+        for side in (padded_height, padded_width)
+    )
+    rows, columns = (tuple(span for span in spans if span.core_start < span.core_stop) for spans in (rows, columns))
     return Plan(height, width, padded_height, padded_width, reach.stride, halo, exact, rows, columns)
 
 
 def _fits(height: int, width: int, reach: Reach, most: int) -> bool:
     """Whether the picture is a single tile."""
     return max(padded(height, reach.stride), padded(width, reach.stride)) <= most
+
+
+def _moved(span: Span, frame: int, side: int) -> Span:
+    """A span of an axis framed by `frame` px, as it lies on the axis itself; the frame is painted but not kept."""
+    core = (min(max(place - frame, 0), side) for place in (span.core_start, span.core_stop))
+    return Span(span.start - frame, span.stop - frame, *core)
 
 
 def padded(side: int, stride: int) -> int:

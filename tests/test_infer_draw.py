@@ -1,0 +1,88 @@
+"""Of many drawings the best that differ are kept, and come out at print size; sheets show them together."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from tasks import infer
+from tasks.infer import Infer
+from tasks.infer.best import chosen
+from tasks.infer.probe import Reach
+from tasks.infer.proof import HEIGHT, small, write_proof
+from tasks.infer.tiles import plan_tiles
+from tasks.progress import Progress
+
+
+class Shades(nn.Module):
+    """Draws flat pictures, as bright as the noise says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+
+    def noise(self, num: int, seed: int) -> Tensor:
+        return torch.rand(num, 3, generator=torch.Generator().manual_seed(seed))
+
+    def forward(self, noise: Tensor) -> Tensor:
+        return (2 * noise - 1)[:, :, None, None].expand(-1, -1, 32, 32) * self.weight
+
+
+def drawn(folder: Path, **wishes: object) -> Path:
+    infer.draw(
+        network=Shades(), examples=np.zeros((0, 32, 32, 3), np.uint8), out=folder / "out",
+        settings=Infer.read({"draw": 40, "keep": 5, **wishes}, "infer"), progress=Progress(io.StringIO()),
+        score=lambda pictures: pictures.mean(dim=(1, 2, 3)), checkpoint="abc", scratch=folder / "scratch",
+    )  # fmt: skip
+    return folder / "out"
+
+
+def test_the_best_comes_first_at_print_size(tmp_path: Path) -> None:
+    out = drawn(tmp_path, size="200x100px", fit="pad")
+    told = json.loads((out / "drawn.json").read_text())
+    assert len(told["scores"]) == 40
+    assert len(list(out.glob("drawing-*.png"))) == 5
+    assert told["kept"][0] == int(np.argmax(told["scores"]))
+    with Image.open(out / "drawing-001.png") as image:
+        assert image.size == (200, 100)
+    assert json.loads((out / "drawing-001.json").read_text())["drawing"]["of"] == 40
+
+
+def test_the_same_seed_draws_the_same(tmp_path: Path) -> None:
+    one, again, other = (drawn(tmp_path / str(n), seed=seed) / "drawing-002.png" for n, seed in enumerate((0, 0, 1)))
+    assert one.read_bytes() == again.read_bytes() != other.read_bytes()
+
+
+def test_copies_of_the_best_are_passed_over() -> None:
+    chance = np.random.default_rng(0)
+    pictures = chance.integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
+    pictures[1:4] = pictures[0]
+    scores = np.array([9, 8, 8, 8, *range(7, -1, -1)], np.float32)
+    assert chosen(pictures, scores, 3)[0] == 0
+    assert not {1, 2, 3} & set(chosen(pictures, scores, 3))
+    assert len(chosen(pictures, scores, 100)) == 12
+
+
+def test_a_sheet_holds_every_picture(tmp_path: Path) -> None:
+    groups = [[small(np.full((100, 150, 3), 10 * n, np.uint8)) for _ in range(2)] for n in range(5)]
+    write_proof(tmp_path / "proof.jpg", groups, columns=2)
+    with Image.open(tmp_path / "proof.jpg") as sheet:
+        assert sheet.height > 3 * HEIGHT
+        assert sheet.width > 4 * 384
+    assert small(np.zeros((10, 9000, 3), np.uint8)).shape == (HEIGHT, 3 * HEIGHT, 3)
+
+
+@pytest.mark.parametrize(("height", "width", "tile"), [(300, 411, 128), (64, 64, 512), (1, 1000, 256)])
+def test_a_mirrored_frame_is_painted_and_not_kept(height: int, width: int, tile: int) -> None:
+    plan = plan_tiles(height, width, reach=Reach(4, 20), tile=tile, mirror=True)
+    for spans, side in ((plan.rows, plan.padded_height), (plan.columns, plan.padded_width)):
+        assert [0, *(span.core_stop for span in spans)] == [*(span.core_start for span in spans), side]
+        for span in spans:
+            assert span.core_start - span.start >= 20
+            assert span.stop - span.core_stop >= 20
+            assert span.start % 4 == 0
