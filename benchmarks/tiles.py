@@ -51,7 +51,7 @@ Pixels = NDArray[np.uint8]
 Figures = dict[str, float]
 
 
-def run(*, quick: bool) -> Figures:
+def main(quick: bool = False) -> Figures:
     """All figures, each told as it is found."""
     figures: Figures = {}
     steps: list[Callable[[bool], Figures]] = [_compute, _equality, _seams, _writers, _engine, _resume, _memory]
