@@ -18,8 +18,8 @@ import torch
 from benchmarks import shards_readers as readers
 from benchmarks.turns import Step, Timing, in_turns
 from tasks.rows import Packed
+from tasks.shard.compact import compact
 from tasks.shard.read import ShardSet
-from tasks.shard.tend import compact
 
 Figures = dict[str, float | None]
 PER_SHARD = 256  # the default at 256 px, also where smaller pictures stand in for those

@@ -72,8 +72,8 @@ def _show(folder: Path, row: int, out: Path, progress: Progress) -> None:
 
 
 def _compact(folder: Path, progress: Progress) -> None:
+    from tasks.shard.compact import compact
     from tasks.shard.layout import read_index
-    from tasks.shard.tend import compact
 
     num_dropped = len(read_index(folder).dropped)
     if not num_dropped:

@@ -98,7 +98,7 @@ def _takedown(picture_set: str, ids: Sequence[str]) -> None:
     from pipelines import stages
     from pipelines.params import Params
     from tasks.scrape.takedown import owing, take_down
-    from tasks.shard.tend import compact
+    from tasks.shard.compact import compact
 
     params, progress = Params.load(), Progress()
     progress.listen()

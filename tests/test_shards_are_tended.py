@@ -14,8 +14,9 @@ from shard_sets import SIDE, contents, draw, originals, pack, refused
 from pipelines import shards
 from tasks.errors import ParamsError, ShardError
 from tasks.progress import Progress
+from tasks.shard.compact import compact
 from tasks.shard.read import ShardSet
-from tasks.shard.tend import compact, damage
+from tasks.shard.tend import damage
 
 quiet = Progress(out=io.StringIO())
 

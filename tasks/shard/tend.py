@@ -1,17 +1,14 @@
-"""What a person does to a set that stands: look for damage, see what is in it, free it of what was dropped."""
+"""Looking at a set that stands: what is in it, and whether any of it is damaged."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.errors import BarenError, ShardError
 from tasks.progress import Progress
-from tasks.rows import Packed
 from tasks.shard.items import Items
-from tasks.shard.layout import INDEX, ITEMS, Index, check_file, read_index
-from tasks.shard.plan import Plan
+from tasks.shard.layout import INDEX, ITEMS, check_file, read_index
 from tasks.shard.read import ShardSet
-from tasks.shard.write import Pixels, write
 
 
 def damage(folder: Path, progress: Progress) -> list[str]:
@@ -51,27 +48,6 @@ def described(shard_set: ShardSet) -> list[str]:
         f"licences: {_counted(item.origin.licence for item in live)}",
         f"fingerprint: {index.fingerprint}",
     ]
-
-
-def compact(folder: Path, progress: Progress) -> Index:
-    """Write the set anew without the rows that were dropped; it is then what packing the kept rows afresh gives.
-
-    Only files at and behind the first dropped row change. Raises ShardError where a file is damaged or all is dropped.
-    """
-    with ShardSet(folder, verify="always", progress=progress) as shard_set:
-        dropped = set(shard_set.index.dropped)
-        places = {item.id: row for row, item in enumerate(shard_set.items) if row not in dropped}
-        if not places:
-            raise ShardError(f"{folder} has no row that is not dropped; remove it, or keep some of its pictures")
-
-        def load(rows: Sequence[Packed]) -> Iterator[Pixels]:
-            for row in rows:
-                yield shard_set.read([places[row.id]])[0]
-
-        kept = tuple(shard_set.items[row] for row in places.values())
-        index = shard_set.index
-        planned = Plan(kept, (), index.side)
-        return write(folder, index.picture_set, planned, index.per_shard, index.decoder, load, progress, index)
 
 
 def _counted(values: Iterator[str]) -> str:
