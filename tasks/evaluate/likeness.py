@@ -23,15 +23,20 @@ Pictures = NDArray[np.uint8]  # [N, side, side, 3]
 class Likeness:
     """Measures made pictures against `reals` that no network saw, and against those that were learned from."""
 
-    def __init__(self, reals: Tensor, known: Tensor | None, settings: Evaluate) -> None:
-        """`reals` and `known` are uint8 [N, side, side, 3]; without `known` copies are not looked for."""
+    def __init__(self, reals: Tensor, known: Tensor | None, settings: Evaluate, motifs: Tensor | None = None) -> None:
+        """All are uint8 [N, side, side, 3]; without `known` copies are not looked for.
+
+        `motifs` are real pictures of what the made ones show, by default `reals`: how alike those are to each other
+        says what counts as a repeat. For a painter they are its photos: landscapes are more alike than prints.
+        """
         self._reals, self._known, self._settings = reals, known, settings
+        self._motifs = reals if motifs is None else motifs
         self._inception: nn.Module | None = load_inception(Path(settings.inception)) if settings.inception else None
 
     def of(self, made: Tensor) -> dict[str, float]:
         """swd, palette, rkid, ms_ssim, duplicates, copies (and fid, kid) of `made`, uint8 [N, side, side, 3]."""
         found = self._distances(made, self._reals)
-        found |= {"ms_ssim": ms_ssim(made, seed=self._settings.seed), "duplicates": duplicates(made, self._reals)}
+        found |= {"ms_ssim": ms_ssim(made, seed=self._settings.seed), "duplicates": duplicates(made, self._motifs)}
         if self._known is not None:
             found["copies"] = copies(made, self._known)
         return found
@@ -44,7 +49,8 @@ class Likeness:
                 len(self._reals), generator=torch.Generator().manual_seed(self._settings.seed + turn)
             )
             turns.append(self._distances(self._reals[order[:half]], self._reals[order[half : 2 * half]]))
-        return self.of(self._reals) | {name: fmean(turn[name] for turn in turns) for name in turns[0]}
+        floor = self.of(self._reals) | {name: fmean(turn[name] for turn in turns) for name in turns[0]}
+        return floor | {"duplicates": duplicates(self._motifs, self._motifs)}
 
     def _distances(self, left: Tensor, right: Tensor) -> dict[str, float]:
         seed = self._settings.seed

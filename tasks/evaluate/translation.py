@@ -47,13 +47,15 @@ def run(
     content_edges, and with answers answer_swd, answer_palette, answer_l1 (mean absolute difference in (-1, 1), so at
     most 2), answer_match. A name without suffix is the recipe; _last its last state; _untrained the same networks
     before step one; _untouched the photo itself; _recoloured the photo in the prints' mean colours; _floor real prints
-    against real prints.
+    against real prints (of duplicates: the photos').
     """
     require_pictures(photos=photos, prints=prints)
     assert answers is None or answers.shape == photos.shape, "one answer a photo, of its size"
     real_photos, real_prints = (as_tensor(pictures, settings.pictures) for pictures in (photos, prints))
     right = None if answers is None else as_tensor(answers, settings.pictures)
-    likeness = Likeness(real_prints, None if known is None else as_tensor(known, settings.known), settings)
+    likeness = Likeness(
+        real_prints, None if known is None else as_tensor(known, settings.known), settings, motifs=real_photos
+    )
 
     painters = {"": paint, "_untrained": untrained} | ({} if last is None else {"_last": last})
     paintings = {

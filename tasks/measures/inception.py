@@ -5,7 +5,9 @@ Heusel et al. (2017) and Binkowski et al. (2018), as torchmetrics and torch-fide
 
 import warnings
 from pathlib import Path
+from pickle import UnpicklingError
 
+import torch
 from torch import Tensor, nn
 
 from tasks.errors import BarenError
@@ -16,7 +18,7 @@ _AT_ONCE = 32  # pictures; bounds the memory
 
 
 def load_inception(weights: Path) -> nn.Module:
-    """The network whose features FID and KID compare, from torch-fidelity's file of weights (pt_inception-2015-12-05).
+    """The network whose features FID and KID compare, from torch-fidelity's file weights-inception-2015-12-05-*.pth.
 
     Raises BarenError where the file or one of the two libraries is missing, or the file holds something else.
     """
@@ -28,13 +30,14 @@ def load_inception(weights: Path) -> nn.Module:
     try:
         from torchmetrics.image.fid import NoTrainInceptionV3
 
+        torch.load(weights, map_location="cpu", weights_only=True)  # torch-fidelity unpickles it: nothing else be in it
         return NoTrainInceptionV3("inception-v3-compat", ["2048"], str(weights))
     except ModuleNotFoundError as error:
         raise BarenError(
             "FID and KID need two more libraries; install them (pip install torchmetrics torch-fidelity), "
             "or set evaluate.inception to null"
         ) from error
-    except (RuntimeError, KeyError, OSError, ValueError) as error:
+    except (RuntimeError, KeyError, OSError, ValueError, EOFError, UnpicklingError) as error:
         raise BarenError(f"{weights} holds no Inception weights that torch-fidelity reads ({error})") from error
 
 
