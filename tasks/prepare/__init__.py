@@ -28,6 +28,7 @@ def run(
     """
     from tasks.prepare.copies import without_copies
     from tasks.prepare.curation import read_curation
+    from tasks.prepare.datasheet import describe
     from tasks.prepare.decide import Decider, crashed
     from tasks.prepare.ledger import candidates, report_of, require_some, write
     from tasks.workers import each
@@ -38,7 +39,9 @@ def run(
     decisions = list(progress.track(work, f"prepare {picture_set}", len(rows)))
     ledger = without_copies(decisions, settings.duplicates)
     require_some(picture_set, ledger)
-    report = report_of(picture_set, ledger, len(rows))
+    kept = {row.picture for row in ledger if row.outcome == "kept"}
+    seen = (made.colours for made in decisions if made.colours is not None and made.first.picture in kept)
+    report = report_of(picture_set, ledger, len(rows)) | describe(raw, rows, ledger, seen)
     write(out, ledger, report)
     progress.say(
         f"prepare {picture_set}: {report['kept']:,} of {len(rows):,} pictures kept"

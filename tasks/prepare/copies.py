@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tasks.prepare.datasheet import Colours
 from tasks.prepare.likeness import Hashes, near_pairs
 from tasks.rows import Prepared
 
@@ -18,6 +19,7 @@ class Decision:
     likeness: int = 0  # its perceptual hash, where it is kept
     area: int = 0  # pixels of the part that is free of borders
     by_hand: bool = False  # a person said "keep": it is no copy, whatever it looks like
+    colours: Colours | None = None  # how often each colour occurs, where it is kept
 
     @property
     def first(self) -> Prepared:

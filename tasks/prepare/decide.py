@@ -10,6 +10,7 @@ from tasks.prepare.borders import sound_part
 from tasks.prepare.copies import Decision
 from tasks.prepare.crop import Box, centre, fit, tiles, whole
 from tasks.prepare.curation import Verdict
+from tasks.prepare.datasheet import colours
 from tasks.prepare.likeness import perceptual_hash
 from tasks.prepare.settings import Prepare
 from tasks.prepare.worth import measure, require_worth
@@ -60,6 +61,7 @@ class Decider:
             likeness=perceptual_hash(sound),
             area=round(box.width * box.height * scale**2),
             by_hand=by_hand,
+            colours=colours(sound),
         )
 
     def _opened(self, path: Path) -> tuple[Pixels, float]:

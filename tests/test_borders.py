@@ -1,0 +1,83 @@
+"""Mounts, colour bars and letterbox bars are cut away; what is picture stays."""
+
+import cv2
+import numpy as np
+import pytest
+from skimage import data
+
+from tasks.prepare.borders import sound_part
+from tasks.prepare.crop import Box
+
+PRINT = data.coffee()
+PATCHES = [
+    (0, 0, 0),
+    (250, 250, 250),
+    (230, 40, 60),
+    (220, 20, 20),
+    (250, 230, 10),
+    (20, 150, 60),
+    (20, 130, 230),
+    (30, 30, 140),
+]
+
+
+def mounted(
+    picture: np.ndarray, left: int, top: int, right: int, bottom: int, colour: tuple[int, int, int]
+) -> np.ndarray:
+    return cv2.copyMakeBorder(picture, top, bottom, left, right, cv2.BORDER_CONSTANT, value=colour)
+
+
+def with_colour_bar(picture: np.ndarray) -> np.ndarray:
+    """A gap, a ruler and a row of patches under the picture, as museums photograph them."""
+    width = picture.shape[1]
+    gap = np.full((4, width, 3), 245, np.uint8)
+    ruler = np.full((7, width, 3), 128, np.uint8)
+    ruler[:4, ::6] = 20
+    bar = np.repeat(np.array(PATCHES, np.uint8), width // len(PATCHES), 0)[None].repeat(14, 0)
+    bar = cv2.copyMakeBorder(bar, 0, 0, 0, width - bar.shape[1], cv2.BORDER_CONSTANT, value=(245, 245, 245))
+    return np.concatenate([picture, gap, ruler, bar])
+
+
+def lies_close(box: Box, truth: Box, within: int) -> bool:
+    """Inside the truth, or a pixel beyond, and at most `within` pixels short of it on every side."""
+    short = (box.left - truth.left, box.top - truth.top, truth.right - box.right, truth.bottom - box.bottom)
+    return all(-1 <= distance <= within for distance in short)
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (240, 236, 226), (128, 128, 130)])
+def test_a_mount_is_cut_away(colour: tuple[int, int, int]) -> None:
+    box = sound_part(mounted(PRINT, 40, 30, 50, 60, colour))
+    assert lies_close(box, Box(40, 30, 640, 430), 12)
+
+
+def test_letterbox_bars_are_cut_away() -> None:
+    photograph = data.coffee()
+    box = sound_part(mounted(photograph, 0, 70, 0, 70, (0, 0, 0)))
+    assert lies_close(box, Box(0, 70, 600, 470), 12)
+
+
+def test_a_colour_bar_is_cut_away_with_its_ruler() -> None:
+    height, width = PRINT.shape[:2]
+    box = sound_part(with_colour_bar(PRINT))
+    assert lies_close(box, Box(0, 0, width, height), 16)
+    aside = sound_part(np.ascontiguousarray(with_colour_bar(PRINT).swapaxes(0, 1)))
+    assert lies_close(aside, Box(0, 0, height, width), 16)
+
+
+@pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea", "rocket", "immunohistochemistry"])
+def test_a_sound_picture_is_hardly_cut(name: str) -> None:
+    picture = getattr(data, name)()
+    box = sound_part(picture)
+    assert box.width * box.height >= 0.9 * picture.shape[0] * picture.shape[1]
+
+
+def test_size_hardly_matters() -> None:
+    small = mounted(PRINT, 40, 30, 50, 60, (240, 236, 226))
+    large = cv2.resize(small, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+    assert lies_close(sound_part(large), Box(160, 120, 2560, 1720), 60)
+
+
+def test_what_is_too_small_or_blank_is_left_alone() -> None:
+    for picture in (np.zeros((3, 3, 3), np.uint8), np.full((200, 300, 3), 90, np.uint8)):
+        height, width = picture.shape[:2]
+        assert sound_part(picture) == Box(0, 0, width, height)
