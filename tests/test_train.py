@@ -27,6 +27,7 @@ from tasks.train.choose import distance
 from tasks.train.precision import Precision, seed_chance
 from tasks.train.recipe import Recipe
 from tasks.train.spectral import SpectralNormed, fold_spectrum, normalise_spectrum
+from tasks.train.watch import repeats
 
 SIDE = 32
 
@@ -147,6 +148,9 @@ def test_a_run_says_how_to_repeat_it_and_shows_itself(tmp_path: Path) -> None:
     assert [line.split(",")[0] for line in (out / "losses.csv").read_text().splitlines()[1:]] == ["2", "4", "6"]
     assert any((out / "board").iterdir())
     assert not (tmp_path / "scratch").exists()
+    card = (out / "CARD.md").read_text()
+    assert "- last: step 6" in card
+    assert "- data.photos: abc" in card
 
 
 def test_what_is_recorded_is_there_before_the_first_step(tmp_path: Path) -> None:
@@ -362,6 +366,19 @@ def test_a_grid_lays_rows_of_pictures_on_white() -> None:
     assert grid.shape == (14, 14, 3)
     assert grid[2:6, 2:6].max() == 0
     assert grid[8:12].min() == 255
+
+
+def test_paintings_that_repeat_each_other_or_the_pictures_are_told() -> None:
+    def noise(seed: int) -> Tensor:
+        return torch.rand(32, 3, 32, 32, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+    learned, photos = noise(1), noise(2)
+    assert repeats(noise(3), learned, photos).warning() == ""
+    collapsed = noise(4)[:2].repeat(16, 1, 1, 1)
+    assert "100% of the paintings have a twin" in repeats(collapsed, learned, photos).warning()
+    assert "100% of the paintings have a twin" in repeats(collapsed, learned, None).warning()
+    assert repeats(collapsed, learned, noise(5)[:2].repeat(16, 1, 1, 1)).warning() == ""  # painted from twins
+    assert "100% of the paintings repeat a picture" in repeats(learned, learned, None).warning()
 
 
 def test_distance_grows_with_a_change_of_colour_and_of_texture() -> None:

@@ -57,6 +57,13 @@ def test_networks_fit_smaller_pictures(side: int) -> None:
     assert len(recipe.critic.convolutions) == 5
 
 
+def test_a_patch_critic_judges_every_place() -> None:
+    recipe = tiny(critic="patches", spectral=("critic",))
+    assert recipe.critic(torch.zeros(2, 3, 32, 32)).shape == (2, 1, 8, 8)
+    losses = recipe.step(0, pictures(), plain)
+    assert all(bool(loss.isfinite()) for loss in losses.values())
+
+
 def test_it_is_a_recipe() -> None:
     assert isinstance(tiny(), Recipe)
     assert travelgan.KIND == "translation"

@@ -2,7 +2,7 @@
 
 run.json              how to repeat the run; written before the first step
 losses.csv            step, epoch, then one column a loss: the mean since the row before
-scores.csv            step, epoch, distance, best
+scores.csv            step, epoch, distance, best, duplicates, copies: one row a preview
 samples/*.png         reals, untrained, then one grid a preview
 board/                TensorBoard
 """
@@ -41,10 +41,11 @@ class Board:
             self._writer.add_scalar(f"losses/{name}", value, step)
         self._writer.add_scalar("speed/pictures_per_second", pictures_per_second, step)
 
-    def score(self, step: int, epoch: float, distance: float, best: float) -> None:
-        """One row on how far the painted pictures are from the real ones."""
-        self._row("scores.csv", step, {"epoch": epoch, "distance": distance, "best": best})
-        self._writer.add_scalar("score/distance", distance, step)
+    def scores(self, step: int, epoch: float, scores: Mapping[str, float]) -> None:
+        """One row on how the painted pictures stand to the real ones."""
+        self._row("scores.csv", step, {"epoch": epoch, **scores})
+        for name, value in scores.items():
+            self._writer.add_scalar(f"scores/{name}", value, step)
 
     def grid(self, name: str, rows: Mapping[str, Tensor], step: int) -> None:
         """A picture of pictures, samples/NAME.png: one row for each of `rows`, [B,3,H,W] in (-1,1)."""

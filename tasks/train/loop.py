@@ -23,10 +23,12 @@ from tasks.progress import Progress
 from tasks.train import checkpoint, choose
 from tasks.train.average import decay_at, update_average
 from tasks.train.board import Board
+from tasks.train.card import write_card
 from tasks.train.checkpoint import Point
 from tasks.train.precision import Precision, seed_chance
 from tasks.train.recipe import Feed, Losses, Pictures, Recipe
 from tasks.train.settings import Train
+from tasks.train.watch import repeats
 
 
 def run(
@@ -42,8 +44,8 @@ def run(
     """Train `recipe` on `feeds` ("from", "to") and write it to `out`; goes on from what `scratch` holds of this run.
 
     `record` is what run.json tells beside the versions: params, fingerprints of the data. Writes last/, best/,
-    run.json, losses.csv, scores.csv, samples/ and board/. Raises TrainingFailed for too few pictures or a loss that
-    is no number, CheckpointError for a checkpoint that does not fit, NoRoom, and Stopped, with all work saved.
+    run.json, CARD.md, losses.csv, scores.csv, samples/ and board/. Raises TrainingFailed for too few pictures or a
+    loss that is no number, CheckpointError for a checkpoint that does not fit, NoRoom, and Stopped, with all saved.
     """
     precision = Precision.of(settings)
     feeds = {key: feeds[key] for key in recipe.reads}
@@ -51,6 +53,7 @@ def run(
     training = _Training(recipe, feeds, settings, scratch, precision, progress)
     training.begin(record)
     training.go_on()
+    write_card(scratch, recipe.name)
     with no_half_folder(out) as whole:
         shutil.copytree(scratch, whole, dirs_exist_ok=True)
     shutil.rmtree(scratch)
@@ -206,7 +209,11 @@ class _Training:
         painted = self.recipe.paint(self.fixed)
         distance = choose.distance(painted, self.fixed["to"])
         self.best, is_best = min(distance, self.best), distance < self.best
-        self.board.score(self.done, self._epoch(), distance, self.best)
+        seen = repeats(painted, self.fixed["to"], self.fixed.get("from"))
+        if seen.warning():
+            self.progress.say(f"{self.recipe.name}, step {self.done:,}: {seen.warning()}")
+        scores = {"distance": distance, "best": self.best, "duplicates": seen.duplicates, "copies": seen.copies}
+        self.board.scores(self.done, self._epoch(), scores)
         self.board.write()
         if is_best:
             self._save("best", distance)

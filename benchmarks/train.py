@@ -1,0 +1,170 @@
+"""Train: our steps beside the plain float32 step of each original, same networks, same machine, taken in turns.
+
+A plain step is what the originals do: float32, contiguous memory, one optimizer pass a tensor, and a critic that
+collects gradients in the generator's step only to throw them away. Timed in CPU seconds of one thread, since a busy
+machine stretches the clock; the ratio is of the fastest of several turns.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from pipelines import portraits, travelgan
+from tasks.train.average import decay_at, update_average
+from tasks.train.precision import Precision, seed_chance
+
+Figures = dict[str, float | bool]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Our step beside the plain one; both take the number of the step."""
+
+    name: str
+    pictures: int  # in a step
+    plain: Callable[[int], object]
+    ours: Callable[[int], object]
+
+
+def main(quick: bool = False) -> Figures:
+    """All figures; `quick` takes fewer turns."""
+    torch.set_num_threads(1)
+    turns = 3 if quick else 8
+    figures: Figures = {"bf16_units": bf16_units()}
+    print(f"{'step':<24} {'plain ms':>10} {'ours ms':>10} {'ratio':>7} {'pictures per CPU s':>19}")
+    for contest in (dcgan64(), travelgan256()):
+        plain, ours = fastest(contest, turns)
+        figures[f"{contest.name}_ratio"] = round(plain / ours, 3)
+        print(f"{contest.name:<24} {1e3 * plain:>10.0f} {1e3 * ours:>10.0f} {plain / ours:>7.2f} "
+              f"{contest.pictures / ours:>19.1f}")  # fmt: skip
+    figures["loop_overhead_share"] = round(loop_overhead(turns), 4)
+    print(f"loop overhead outside the recipe's step, 64 px: {figures['loop_overhead_share']:.2%}")
+    return figures
+
+
+def bf16_units() -> bool:
+    """Whether this processor multiplies bfloat16 by itself."""
+    info = Path("/proc/cpuinfo")
+    flags = info.read_text() if info.exists() else ""
+    return "amx_bf16" in flags or "avx512_bf16" in flags
+
+
+def fastest(contest: Contest, turns: int) -> tuple[float, float]:
+    """CPU seconds of the fastest plain step and of our fastest, taken in turns after one of each to warm up."""
+    best = {"plain": float("inf"), "ours": float("inf")}
+    for turn in range(turns + 1):
+        for name, step in (("plain", contest.plain), ("ours", contest.ours)):
+            began = time.process_time()
+            step(turn)
+            if turn:
+                best[name] = min(best[name], time.process_time() - began)
+    return best["plain"], best["ours"]
+
+
+def dcgan64() -> Contest:
+    """DCGAN at 64 px, batch 64: the networks of the DCGAN paper, its losses, its step."""
+    pictures = shown(64, 64)["to"]
+    plain, ours = (_Dcgan() for _ in range(2))
+    precision = Precision(torch.device("cpu"), torch.bfloat16, torch.channels_last)
+    for network in (ours.generator, ours.critic):
+        network.to(memory_format=torch.channels_last)
+    for optimizer in (ours.of_generator, ours.of_critic):
+        optimizer.param_groups[0].update(fused=True, foreach=False)
+
+    def frugal(_step: int) -> None:
+        ours.step(pictures, precision.run, freeze=True)
+
+    def wasteful(_step: int) -> None:
+        plain.step(pictures, lambda network, x: network(x), freeze=False)
+
+    return Contest("dcgan64", 64, wasteful, frugal)
+
+
+class _Dcgan:
+    """Both networks, their optimizers and one step: critic on real and painted, then the generator on the same."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        self.generator = portraits.Generator(64, 64, 100)
+        trunk = portraits.Critic(64, 64, 1).layers
+        self.critic = nn.Sequential(*trunk, nn.Conv2d(512, 1, 4, bias=False), nn.Flatten())
+        self.of_generator = torch.optim.Adam(self.generator.parameters(), 2e-4, (0.5, 0.999), foreach=False)
+        self.of_critic = torch.optim.Adam(self.critic.parameters(), 2e-4, (0.5, 0.999), foreach=False)
+
+    def step(self, pictures: Tensor, run: Callable[[nn.Module, Tensor], Tensor], freeze: bool) -> None:
+        ones, zeros = torch.ones(len(pictures), 1), torch.zeros(len(pictures), 1)
+        painted = run(self.generator, torch.randn(len(pictures), 100))
+        self.of_critic.zero_grad()
+        binary_cross_entropy_with_logits(run(self.critic, pictures), ones).backward()
+        binary_cross_entropy_with_logits(run(self.critic, painted.detach()), zeros).backward()
+        self.of_critic.step()
+        self.of_generator.zero_grad()
+        self.critic.requires_grad_(not freeze)
+        binary_cross_entropy_with_logits(run(self.critic, painted), ones).backward()
+        self.of_generator.step()
+        self.critic.requires_grad_(True)
+
+
+def travelgan256() -> Contest:
+    """TraVeLGAN at 256 px, batch 4: the article's networks and losses."""
+    pictures = shown(4, 256)
+    recipes = [travelgan.build(travelgan.Networks(norm="batch"), travelgan.Train(batch=4)) for _ in range(2)]
+    precision = Precision(torch.device("cpu"), torch.bfloat16, torch.channels_last)
+    precision.place(recipes[1])
+    for optimizer in recipes[0].optimizers.values():
+        optimizer.param_groups[0].update(foreach=False)
+
+    def plain(step: int) -> object:
+        return wasteful_travelgan_step(recipes[0], pictures)
+
+    def ours(step: int) -> object:
+        return recipes[1].step(step, pictures, precision.run)
+
+    return Contest("travelgan", 4, plain, ours)
+
+
+def wasteful_travelgan_step(recipe: travelgan.TravelGan, pictures: Mapping[str, Tensor]) -> None:
+    """The step as it is written down first: two backward passes through generator and a critic that is not frozen."""
+    photos, prints = pictures["from"], pictures["to"]
+    painted = travelgan.rejoined(recipe.generator(travelgan.quartered(photos)))
+    recipe.critic_optimizer.zero_grad()
+    travelgan.critic_loss("wgan", recipe.critic(prints), recipe.critic(painted.detach())).backward()
+    recipe.critic_optimizer.step()
+    recipe.generator_optimizer.zero_grad()
+    adversarial = travelgan.generator_loss("wgan", recipe.critic(painted))
+    of_photos, of_paintings = recipe.encoder(photos), recipe.encoder(painted)
+    travel = travelgan.margin_loss(of_photos, 10.0) + travelgan.travel_loss(of_photos, of_paintings)
+    ((adversarial + travel) / 2).backward()
+    recipe.generator_optimizer.step()
+
+
+def loop_overhead(turns: int) -> float:
+    """The share of a step at 64 px, batch 16, that is neither forward, backward nor optimiser: chance and averages."""
+    settings = travelgan.Train(batch=16, loss="hinge", precision="bfloat16")
+    recipe = travelgan.build(travelgan.Networks(side=64, filters=24, levels=3, latent=128), settings)
+    precision = Precision.of(settings)
+    precision.place(recipe)
+    pictures = shown(16, 64)
+    inside = outside = float("inf")
+    for step in range(4 * turns):
+        began = time.process_time()
+        seed_chance(settings.seed, step)
+        seeded = time.process_time()
+        recipe.step(step, pictures, precision.run)
+        stepped = time.process_time()
+        decay = decay_at(step, settings.batch, settings.average_half_life)
+        for name, average in recipe.averages.items():
+            update_average(average, recipe.networks[name], decay)
+        inside = min(inside, stepped - seeded)
+        outside = min(outside, time.process_time() - stepped + seeded - began)
+    return outside / (inside + outside)
+
+
+def shown(num: int, side: int) -> dict[str, Tensor]:
+    """Random pictures for both sides, float32 [num,3,side,side] in (-1,1)."""
+    return {key: torch.rand(num, 3, side, side) * 2 - 1 for key in ("from", "to")}
