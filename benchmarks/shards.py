@@ -76,6 +76,8 @@ def _delivery(num: int, slice_s: float, rounds: int) -> Figures:
                               ("webdataset, raw", "webdataset"),
                               ("ImageFolder, ToTensor, Normalize", "imagefolder")):  # fmt: skip
                 figures[f"ratio_{key}"] = timings[name].cpu_us / mine if name in timings else None
+            if "litdata, raw" in timings:
+                figures["ratio_litdata_memory"] = timings["litdata, raw"].cpu_us / timings["ours, from memory"].cpu_us
             floats = timings["ours, float32 on the CPU"].cpu_us
             figures["ratio_imagefolder_float"] = timings["ImageFolder, ToTensor, Normalize"].cpu_us / floats
     return figures
