@@ -56,7 +56,8 @@ class Train(LoopSettings):
     """How the three networks learn."""
 
     loss: Adversarial = "wgan"  # hinge settles sooner, bce is the paper's
-    rate_generator: float = Field(2e-4, gt=0)  # Adam's, for generator and encoder alike
+    rate_generator: float = Field(2e-4, gt=0)  # Adam's
+    rate_encoder: float = Field(2e-4, gt=0)  # the encoder bears less than a generator under spectral norm does
     rate_critic: float = Field(2e-4, gt=0)
     beta1: float = Field(0.5, ge=0, lt=1)
     beta2: float = Field(0.999, ge=0, lt=1)
@@ -228,7 +229,11 @@ class TravelGan:
         self.averages: dict[str, nn.Module] = {"generator": averaged_copy(self.generator)}
         betas = (train.beta1, train.beta2)
         self.generator_optimizer = torch.optim.Adam(
-            [*self.generator.parameters(), *self.encoder.parameters()], train.rate_generator, betas
+            [
+                {"params": list(self.generator.parameters()), "lr": train.rate_generator},
+                {"params": list(self.encoder.parameters()), "lr": train.rate_encoder},
+            ],
+            betas=betas,
         )
         self.critic_optimizer = torch.optim.Adam(self.critic.parameters(), train.rate_critic, betas)
         self.optimizers: dict[str, torch.optim.Optimizer] = {

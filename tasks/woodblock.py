@@ -1,7 +1,8 @@
-"""An open rendering of any picture as a woodblock print: blocks of a few pigments, ink lines, warm paper.
+"""An open rendering of any picture as a woodblock print in blues (aizuri-e): a few pigments, ink lines, warm paper.
 
-Every pixel depends only on the pixels some ten pixels round it, so a crop is rendered as the whole is, at the same
-scale; only the grain of the paper is tied to the sheet. It imitates no artist and learns nothing.
+How light a thing is chooses its pigment, not its colour, so a few photographs are enough to learn the manner from.
+Every pixel depends only on those some ten pixels round it, so a crop is rendered as the whole is, at the same scale;
+only the grain of the paper is tied to the sheet. It imitates no artist and learns nothing.
 """
 
 from dataclasses import dataclass
@@ -25,21 +26,14 @@ PAPER = Pigment("kozo paper", (240, 226, 194))
 INK = Pigment("sumi ink", (38, 33, 38))
 PIGMENTS = (
     PAPER,
-    Pigment("gofun white", (248, 240, 220)),
-    Pigment("beni pink", (232, 176, 150)),
-    Pigment("bengara red", (178, 66, 48)),
-    Pigment("ochre", (214, 168, 92)),
-    Pigment("persimmon brown", (140, 92, 62)),
-    Pigment("pale indigo", (152, 182, 190)),
-    Pigment("bero blue", (62, 104, 150)),
-    Pigment("deep indigo", (34, 52, 88)),
-    Pigment("moss green", (112, 132, 82)),
-    Pigment("grey wash", (142, 138, 128)),
+    Pigment("pale indigo", (168, 194, 200)),
+    Pigment("indigo", (98, 138, 172)),
+    Pigment("bero blue", (52, 88, 140)),
+    Pigment("deep indigo", (30, 44, 84)),
     INK,
 )
 
-_LIFT = 0.72  # exponent on lightness; a print is lit evenly and keeps black for line and hair
-_CHROMA = 1.35  # a print says more with colour than with light; a grey must be truly grey
+_LIFT = 0.5  # exponent on lightness; a print is bright, and keeps black for line and hair
 _SMOOTH = 1.3  # pixels; how far the knife follows a border before it cuts straight
 _LINE = 1.0  # pixels; half the width of a contour
 _GRAIN = 5.0  # levels; the paper's unevenness, at most about three times this
@@ -49,16 +43,16 @@ def render(picture: Picture, seed: int = 0) -> Picture:
     """The picture as a woodblock print: uint8 [H, W, 3] sRGB in, the same shape out.
 
     `seed` chooses the sheet of paper. The contours are a difference of Gaussians sharpened into lines (Winnemoeller,
-    Kyprianidis and Olsen, "XDoG", Computers & Graphics 36, 2012); the blocks are the nearest pigment in CIE Lab, after
-    each pigment's distance has been smoothed, so that borders run as a knife cuts them.
+    Kyprianidis and Olsen, "XDoG", Computers & Graphics 36, 2012); the blocks are the pigment of the nearest lightness,
+    after each pigment's distance has been smoothed, so that borders run as a knife cuts them.
     """
     calm = picture
     for _ in range(2):
         calm = cv2.bilateralFilter(calm, 5, 28, 2.2).astype(np.uint8)
-    lab = _lab(calm)
-    line = _contours(lab[..., 0])[..., None]  # [H, W, 1], 1 where there is ink
-    lab[..., 0] = 100 * (np.clip(lab[..., 0], 0, 100) / 100) ** _LIFT
-    blocks = _colours()[_nearest(lab)]  # [H, W, 3] float32
+    light = _lightness(calm)
+    line = _contours(light)[..., None]  # [H, W, 1], 1 where there is ink
+    lifted = 100 * (light.clip(0, 100) / 100) ** _LIFT
+    blocks = _colours()[_nearest(lifted)]  # [H, W, 3] float32
     printed = blocks * (1 - line) + np.array(INK.srgb, np.float32) * line
     return np.clip(printed + _grain(picture.shape[0], picture.shape[1], seed)[..., None], 0, 255).astype(np.uint8)
 
@@ -67,21 +61,18 @@ def _colours() -> NDArray[np.float32]:
     return np.array([pigment.srgb for pigment in PIGMENTS], np.float32)  # [P, 3]
 
 
-def _lab(picture: Picture) -> NDArray[np.float32]:
-    """CIE Lab, L in [0, 100]."""
-    return cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).astype(np.float32)
+def _lightness(picture: Picture) -> NDArray[np.float32]:
+    """CIE L*, in [0, 100]: float32 [H, W]."""
+    return cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[..., 0].astype(np.float32)
 
 
-def _nearest(lab: NDArray[np.float32]) -> NDArray[np.intp]:
+def _nearest(light: NDArray[np.float32]) -> NDArray[np.intp]:
     """Which pigment lies at each pixel: int [H, W]."""
-    weights = np.array([1.0, _CHROMA, _CHROMA], np.float32)
-    pigments = _lab(_colours().astype(np.uint8)[None])[0] * weights
-    weighted = lab * weights
-    best = np.full(lab.shape[:2], np.inf, np.float32)
-    chosen = np.zeros(lab.shape[:2], np.intp)
+    pigments = _lightness(_colours().astype(np.uint8)[None])[0]
+    best = np.full(light.shape, np.inf, np.float32)
+    chosen = np.zeros(light.shape, np.intp)
     for index, pigment in enumerate(pigments):
-        away = np.sqrt(((weighted - pigment) ** 2).sum(-1))
-        away = cv2.GaussianBlur(away, (0, 0), _SMOOTH)
+        away = cv2.GaussianBlur(np.abs(light - pigment), (0, 0), _SMOOTH)
         nearer = away < best
         best[nearer] = away[nearer]
         chosen[nearer] = index

@@ -47,6 +47,9 @@ PHOTOGRAPHS = {
     "astronaut": Photograph(
         "skimage", "data/astronaut.png", "Eileen Collins", "NASA", f"{_SKIMAGE}astronaut", "public domain"
     ),
+    "camera": Photograph(
+        "skimage", "data/camera.png", "Photographer", "Lav Varshney", f"{_SKIMAGE}camera", "CC0", _CC0
+    ),
     "chelsea": Photograph(
         "skimage", "data/chelsea.png", "Chelsea the cat", "Stefan van der Walt", f"{_SKIMAGE}chelsea", "CC0", _CC0
     ),
@@ -213,7 +216,7 @@ def detail(name: str, number: int, seed: int, sides: tuple[int, int]) -> Detail:
     cut = (shape * rng.uniform(smallest, largest)).astype(int).clip(1, (height, width))
     top, left = (int(rng.integers(0, room + 1)) for room in np.array([height, width]) - cut)
     size = np.minimum((shape * shorter).round().astype(int), cut)
-    flipped, gamma = bool(rng.random() < 0.5), float(rng.uniform(0.8, 1.25))
+    flipped, gamma = bool(rng.random() < 0.5), float(np.exp(rng.uniform(-0.7, 0.5)))
     red, green, blue = (rng.uniform(0.9, 1.1) * rng.uniform(0.97, 1.03, 3)).tolist()
     return Detail(top, left, int(cut[0]), int(cut[1]), int(size[0]), int(size[1]), flipped, gamma, (red, green, blue))
 
