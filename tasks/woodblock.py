@@ -51,7 +51,7 @@ def render(picture: Picture, seed: int = 0) -> Picture:
         calm = cv2.bilateralFilter(calm, 5, 28, 2.2).astype(np.uint8)
     light = _lightness(calm)
     line = _contours(light)[..., None]  # [H, W, 1], 1 where there is ink
-    lifted = 100 * (light.clip(0, 100) / 100) ** _LIFT
+    lifted = (100 * (light.clip(0, 100) / 100) ** _LIFT).astype(np.float32)
     blocks = _colours()[_nearest(lifted)]  # [H, W, 3] float32
     printed = blocks * (1 - line) + np.array(INK.srgb, np.float32) * line
     return np.clip(printed + _grain(picture.shape[0], picture.shape[1], seed)[..., None], 0, 255).astype(np.uint8)
