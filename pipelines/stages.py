@@ -166,11 +166,13 @@ def _measure_translation(recipe: RecipeParams, painters: Mapping[str, Any], abou
 
 
 def _measure_noise(recipe: RecipeParams, painters: Mapping[str, Any], about: Any, progress: Progress) -> None:
+    import torch
+
     from tasks.evaluate import noise
 
     def sampler(painter: Any) -> noise.Sampler:
-        """Such a painter knows its own noise: painter.noise(num, seed)."""
-        return lambda num, seed: painter(painter.noise(num, seed))
+        """Such a painter knows the length of its noise: painter.noise."""
+        return lambda num, seed: painter(torch.randn(num, painter.noise, generator=torch.Generator().manual_seed(seed)))
 
     noise.run(
         sample=sampler(painters["best"]),
