@@ -332,3 +332,11 @@ def test_session_errors_of_requests_do_not_escape(web: PoliteWeb, museum: Museum
     with pytest.raises(Transient, match="no answer"):
         web.session.post(f"{URL}/a", data={"a": "b"})
     assert issubclass(requests.ConnectionError, OSError)
+
+
+def test_a_private_host_is_reached_where_params_name_it(museum: Museum, clock: FakeClock) -> None:
+    session = PoliteSession(Manners(robots=False), "baren", Public(4, ("127.0.0.1",)), clock, ("127.0.0.1",))
+    with pytest.raises(Gone):  # it answered: no site of the museum goes by this name
+        session.get(f"http://127.0.0.1:{museum.port}/a")
+    assert len(museum.log) == 1
+    session.close()

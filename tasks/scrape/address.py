@@ -2,7 +2,7 @@
 
 import ipaddress
 import socket
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -37,13 +37,22 @@ def shown(url: str) -> str:
 
 
 class Public(HTTPAdapter):
-    """Reaches public addresses only; what a name resolves to is looked at before and after connecting."""
+    """Reaches public addresses, and the `private` hosts; what a name resolves to is looked at before and after."""
+
+    def __init__(self, connections: int = 10, private: tuple[str, ...] = ()) -> None:
+        self._private = private
+        super().__init__(pool_maxsize=connections)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Pools whose connections are guarded."""
         super().init_poolmanager(*args, **kwargs)
-        guarded: dict[str, Any] = {"http": _GuardedPool, "https": _GuardedSecurePool}
-        self.poolmanager.pool_classes_by_scheme = guarded
+        plain = type("Plain", (_Guarded,), {"private": self._private})
+        secure = type("Secure", (_GuardedSecure,), {"private": self._private})
+        pools: dict[str, Any] = {
+            "http": type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
+            "https": type("SecurePool", (HTTPSConnectionPool,), {"ConnectionCls": secure}),
+        }
+        self.poolmanager.pool_classes_by_scheme = pools
 
 
 class Museum(HTTPAdapter):
@@ -73,7 +82,11 @@ def _require_public(address: str, host: str) -> None:
 
 
 class _Guarded(HTTPConnection):
+    private: tuple[str, ...] = ()
+
     def _new_conn(self) -> socket.socket:
+        if self.host in self.private:
+            return super()._new_conn()
         try:
             found = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
         except OSError as error:
@@ -87,11 +100,3 @@ class _Guarded(HTTPConnection):
 
 class _GuardedSecure(_Guarded, HTTPSConnection):
     pass
-
-
-class _GuardedPool(HTTPConnectionPool):
-    ConnectionCls = cast(Any, _Guarded)
-
-
-class _GuardedSecurePool(HTTPSConnectionPool):
-    ConnectionCls = cast(Any, _GuardedSecure)

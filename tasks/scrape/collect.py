@@ -99,7 +99,15 @@ def open_web(
 
         port = stack.enter_context((museum or open_museum)()).port
         manners = replace(HERE, hosts=manners.hosts, robots=manners.robots)
-    web = PoliteWeb(manners, contact=settings.contact, pages=pages, opened=opened, clock=clock, museum_port=port)
+    web = PoliteWeb(
+        manners,
+        contact=settings.contact,
+        pages=pages,
+        opened=opened,
+        clock=clock,
+        museum_port=port,
+        private=settings.private_hosts,
+    )
     stack.callback(web.close)
     return web
 

@@ -32,17 +32,18 @@ class PoliteWeb:
     """One source's view of the web, or of the museum where `museum_port` is given.
 
     `contact` is whom a site may write to; `pages` keeps answers, so that a run that goes on asks for none twice.
+    `private` names hosts that may be machines of one's own network.
     """
 
     def __init__(
         self, manners: Manners, *, contact: str, pages: Path, opened: datetime, clock: Clock,
-        museum_port: int | None = None, version: str = "0.1",
+        museum_port: int | None = None, private: tuple[str, ...] = (), version: str = "0.1",
     ) -> None:  # fmt: skip
         self._museum, self._pages, self._opened = museum_port is not None, pages, opened
         self._last: Path | None = None
         agent = f"{AGENT}/{version} (collects pictures to learn from; {contact})"
         hosts = tuple(host + MUSEUM for host in manners.hosts) if self._museum else manners.hosts
-        adapter = Public(pool_maxsize=CONNECTIONS) if museum_port is None else Museum(museum_port, CONNECTIONS)
+        adapter = Public(CONNECTIONS, private) if museum_port is None else Museum(museum_port, CONNECTIONS)
         self.session = PoliteSession(manners, agent, adapter, clock, hosts)
         self.session.trust_env = not self._museum  # a proxy does not know the museum
 

@@ -1,0 +1,278 @@
+"""How completely, politely and cheaply pictures are collected; each row runs the code that the scrape step runs.
+
+The download row is served by nginx where it is installed (Debian's), else by a server of our own in another process;
+the faulty servers are ours. Beside us stand a bare requests.Session in as many threads, and curl.
+"""
+
+import io
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import requests
+from PIL import Image
+
+from tasks.progress import Progress
+from tasks.rows import read_scraped
+from tasks.scrape import collect
+from tasks.scrape.settings import Scrape
+from tasks.scrape.source import Item, Manners, Mark, Shot, Source, Web
+from tasks.settings import Settings
+
+IN_FLIGHT = 16
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+
+
+class ListQuery(Settings):
+    """A numbered list of pictures at one address."""
+
+    base: str
+    count: int
+
+
+class Listed(Source[ListQuery]):
+    """Pictures 0 to count - 1 of a server on this machine."""
+
+    name = "listed"
+    Query = ListQuery
+    manners = Manners(hosts=("127.0.0.1",), pause=0.0, connections=IN_FLIGHT)
+
+    def discover(self, query: ListQuery, web: Web, cursor: Mapping[str, Any] | None) -> Iterator[Item | Mark]:
+        """Every picture of the list."""
+        for n in range(query.count):
+            url = f"{query.base}/{n:06}.jpg"
+            yield Item(f"{n:06}", url, (Shot(url),))
+
+
+def scrape(out: Path, base: str, count: int, picture_set: str = "bench") -> None:
+    """Collect the list into `out`, as the step does, with every manner on but the pause."""
+    settings = Scrape(
+        use="./benchmarks/sources.py:Listed", limit=count, contact="bench@example.org", private_hosts=("127.0.0.1",),
+        query={"base": base, "count": count},
+    )  # fmt: skip
+    collect.collect(picture_set, settings, out, Progress(io.StringIO()), lambda: NOON)
+
+
+def main(*, quick: bool) -> dict[str, float]:
+    """Every figure, with a line for each as it is measured."""
+    rows: dict[str, float] = {}
+    with tempfile.TemporaryDirectory(prefix="baren-bench-") as name:
+        home, before = Path(name), Path.cwd()
+        (home / "benchmarks").symlink_to(before / "benchmarks")
+        os.chdir(home)
+        try:
+            for part in (_cap, _errors, _limit, _kills, _download, _memory):
+                began = time.monotonic()
+                figures = part(home, quick)
+                rows |= figures
+                told = ", ".join(f"{key} {value:,.3f}" for key, value in figures.items())
+                print(f"{part.__name__.strip('_'):10}{told}   ({time.monotonic() - began:.0f} s)", flush=True)
+        finally:
+            os.chdir(before)
+    return rows
+
+
+def _cap(home: Path, quick: bool) -> dict[str, float]:
+    """10,000 photos of the museum's Flickr, which gives 4,000 of a search, over HTTP."""
+    from contextlib import ExitStack
+
+    from tasks.scrape.clock import Clock
+    from tasks.scrape.flickr import Flickr
+    from tasks.scrape.museum.flickr import FlickrSite
+    from tasks.scrape.museum.server import Museum
+    from tasks.scrape.museum.works import Work
+
+    draw = random.Random(1)
+    moment, works = 1_300_000_000, []
+    for n in range(10_000):
+        moment += draw.choice((3, 60, 900)) if draw.random() < 0.995 else 3_000_000  # in bursts, as people upload
+        works.append(Work(f"w{n}", f"o{n % 50}", "Sea", "A", "CC0", moment, 60, 40, lambda: b""))
+    with Museum([FlickrSite(works, overlap=2)]) as museum, ExitStack() as stack:
+        settings = Scrape(use="flickr", limit=1, site="museum")
+
+        @contextmanager
+        def opened() -> Iterator[Museum]:
+            yield museum
+
+        web = collect.open_web(Flickr(), settings, home / "pages", NOON, Clock(), stack, opened)
+        query = Flickr.Query.read({"text": "sea"}, "query")
+        keys = [found.key for found in Flickr().discover(query, web, None) if isinstance(found, Item)]
+        return {"flickr_found_10k": len(set(keys)), "flickr_calls_10k": len(museum.log)}
+
+
+def _errors(home: Path, quick: bool) -> dict[str, float]:
+    """600 pictures of a server of which one answer in twenty fails, half 500, half 429 with Retry-After: 1."""
+    with _served(home, 600, 2_000, "--errors", "0.05") as base:
+        scrape(home / "errors", base, 600)
+    return {"lost_at_5pct_errors": 600 - _kept(home / "errors")}
+
+
+def _limit(home: Path, quick: bool) -> dict[str, float]:
+    """400 pictures of a server that gives 100 a second and answers 429 with Retry-After: 1 above that."""
+    with _served(home, 400, 2_000, "--limit", "100") as base:
+        scrape(home / "limit", base, 400)
+        asked = int(requests.get(f"{base}/asked", timeout=10).text)
+    return {
+        "lost_at_rate_limit": 400 - _kept(home / "limit"),
+        "requests_per_picture_at_rate_limit": (asked - 1) / 400,  # robots.txt is no picture
+    }
+
+
+def _kills(home: Path, quick: bool) -> dict[str, float]:
+    """kill -9 at ten random moments, then once more undisturbed: the same set, byte for byte?"""
+    draw = random.Random(7)
+    with _served(home, 300, 20_000, "--latency", "0.05") as base:
+        whole, broken = home / "whole", home / "broken"
+        began = time.monotonic()
+        _child(whole, base, 300).wait()
+        lasted = time.monotonic() - began
+        asked = int(requests.get(f"{base}/asked", timeout=10).text)
+        tried = 0
+        for _ in range(10):
+            child = _child(broken, base, 300)
+            try:
+                child.wait(draw.uniform(0.5, 0.9) * lasted if tried < 3 else draw.uniform(0.3, 1.0) * lasted)
+            except subprocess.TimeoutExpired:
+                child.send_signal(signal.SIGKILL)
+                child.wait()
+                tried += 1
+        _child(broken, base, 300).wait()
+        again = int(requests.get(f"{base}/asked", timeout=10).text) - 2 * asked
+    equal = _contents(whole) == _contents(broken)
+    return {"kills_tried": tried, "kills_equal": tried if equal else 0, "asked_twice_after_kills": max(0, again)}
+
+
+def _download(home: Path, quick: bool) -> dict[str, float]:
+    """2,000 JPEGs of about 131 KiB, 16 in flight: we with hash, header, robots and ledger; a bare loop; curl."""
+    count, ours, bare = 2_000, [], []
+    with _served(home, count, 131 * 1024, nginx=True) as base:
+        for turn in range(3):
+            ours.append(_timed(lambda turn=turn: scrape(home / f"ours{turn}", base, count, f"d{turn}")))
+            bare.append(_timed(lambda turn=turn: _bare(home / f"bare{turn}", base, count)))
+            assert _kept(home / f"ours{turn}") == count
+        curl = _timed(lambda: _curl(home / "curl", base, count))
+    for name, (wall, cpu) in (("baren", min(ours)), ("requests", min(bare)), ("curl", curl)):
+        print(f"  {name:10}{count / wall:8.0f} pictures/s {1000 * cpu / count:8.2f} ms CPU a picture")
+    return {
+        "cpu_over_requests": min(cpu for _, cpu in ours) / min(cpu for _, cpu in bare),
+        "rate_over_requests": min(wall for wall, _ in bare) / min(wall for wall, _ in ours),
+    }
+
+
+def _memory(home: Path, quick: bool) -> dict[str, float]:
+    """The most memory a run of 20,000 pictures takes beyond one of 2,000."""
+    peaks: list[float] = []
+    for count in (2_000, 20_000):
+        with _served(home, count, 4_000) as base:
+            child = _child(home / f"memory{count}", base, count)
+            _, _, usage = os.wait4(child.pid, 0)
+            peaks.append(usage.ru_maxrss / 1024)
+            assert _kept(home / f"memory{count}") == count
+        shutil.rmtree(home / f"memory{count}")
+    return {"memory_growth_mb": peaks[1] - peaks[0]}
+
+
+def _bare(folder: Path, base: str, count: int) -> None:
+    folder.mkdir()
+    with requests.Session() as session, ThreadPoolExecutor(IN_FLIGHT) as pool:
+        session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=IN_FLIGHT))
+
+        def one(n: int) -> None:
+            (folder / f"{n:06}.jpg").write_bytes(session.get(f"{base}/{n:06}.jpg", timeout=30).content)
+
+        list(pool.map(one, range(count)))
+
+
+def _curl(folder: Path, base: str, count: int) -> None:
+    folder.mkdir()
+    url = f"{base}/[000000-{count - 1:06}].jpg"
+    command = ["curl", "-sZ", "--parallel-max", str(IN_FLIGHT), url, "-o", str(folder / "#1.jpg")]
+    subprocess.run(command, check=True)
+
+
+def _timed(work: Any) -> tuple[float, float]:
+    """Seconds of wall clock and of CPU, ours and our children's."""
+    wall, cpu = time.monotonic(), _cpu()
+    work()
+    return time.monotonic() - wall, _cpu() - cpu
+
+
+def _cpu() -> float:
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def _child(out: Path, base: str, count: int) -> "subprocess.Popen[bytes]":
+    code = "import sys; from pathlib import Path; from benchmarks.sources import scrape; scrape(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), Path(sys.argv[1]).name)"  # noqa: E501
+    root = Path(__file__).resolve().parents[1]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    return subprocess.Popen([sys.executable, "-c", code, str(out), base, str(count)], env=environment)
+
+
+@contextmanager
+def _served(home: Path, count: int, size: int, *faults: str, nginx: bool = False) -> Iterator[str]:
+    """The address of `count` distinct JPEGs of `size` bytes, served by another process."""
+    folder = home / f"served-{count}-{size}"
+    if not folder.exists():
+        folder.mkdir()
+        draw = random.Random(3)
+        for n in range(count):
+            (folder / f"{n:06}.jpg").write_bytes(jpeg_of(size, draw))
+    command = [sys.executable, str(Path(__file__).with_name("_picture_server.py")), str(folder), *faults]
+    if nginx and (found := shutil.which("nginx")):
+        command = _nginx(found, folder, home)
+        port = "18081"
+    else:
+        port = ""
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        yield f"http://127.0.0.1:{port or server.stdout.readline().strip()}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _nginx(found: str, folder: Path, home: Path) -> list[str]:
+    conf = home / "nginx.conf"
+    conf.write_text(
+        f"daemon off; worker_processes 1; pid {home}/nginx.pid; error_log /dev/null;\n"
+        "events { worker_connections 256; }\n"
+        f"http {{ access_log off; types {{ image/jpeg jpg; }} server {{ listen 127.0.0.1:18081; root {folder}; }} }}\n"
+    )
+    return [found, "-c", str(conf)]
+
+
+def jpeg_of(size: int, draw: random.Random) -> bytes:
+    """A small sound JPEG, filled up to `size` bytes with comments that make it unlike any other."""
+    file = io.BytesIO()
+    colour = (draw.randrange(256), draw.randrange(256), draw.randrange(256))
+    Image.new("RGB", (64, 48), colour).save(file, "JPEG")
+    start, rest = file.getvalue()[:2], file.getvalue()[2:]
+    left, comments = size - len(start) - len(rest), b""
+    while left > 8:
+        length = min(left - 4, 60_000)
+        comments += b"\xff\xfe" + (length + 2).to_bytes(2, "big") + draw.randbytes(length)
+        left -= length + 4
+    return start + comments + rest
+
+
+def _kept(out: Path) -> int:
+    rows = [row for row in read_scraped(out / "items.jsonl") if row.outcome == "kept"]
+    return len({row.id for row in rows if (out / str(row.file)).exists()})
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
