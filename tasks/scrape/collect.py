@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import (
@@ -119,6 +120,7 @@ class _Run:
         self._source, self._query, self._web, self._ledger, self._settings = source, query, web, ledger, settings
         self._place = source.name + (".museum" if settings.site == "museum" else "")  # never taken for the real site
         self._flying: Flying = {}
+        self._landed: SimpleQueue[Future[Fetched]] = SimpleQueue()
         self._in_vain = 0
 
     def newly_kept(self) -> Iterator[str]:
@@ -138,7 +140,7 @@ class _Run:
                         ledger.mark(found.cursor)
                         continue
                     id = f"{self._place}:{found.key}"
-                    if ledger.settled(id) or id in (flying for flying, _ in self._flying.values()):
+                    if ledger.settled(id) or id in {flying for flying, _ in self._flying.values()}:
                         continue
                     if ledger.adopt(id):
                         yield from self._note(id)
@@ -146,6 +148,7 @@ class _Run:
                         path = ledger.place(id)
                         job = pool.submit(fetch, found, self._source, self._web, path, self._settings)
                         self._flying[job] = (id, found)
+                        job.add_done_callback(self._landed.put)
                     while self._flying and len(self._flying) >= min(2 * workers, limit - ledger.kept()):
                         yield from self._settle(until=len(self._flying) - 1)
                     if ledger.kept() >= limit:
@@ -160,11 +163,10 @@ class _Run:
     def _settle(self, until: int) -> Iterator[str]:
         """Wait until at most `until` are under way."""
         while len(self._flying) > until:
-            done, _ = wait(self._flying, return_when=FIRST_COMPLETED)
-            for job in done:
-                id, item = self._flying.pop(job)
-                self._enter(job, id, item)
-                yield from self._note(id)
+            job = self._landed.get()
+            id, item = self._flying.pop(job)
+            self._enter(job, id, item)
+            yield from self._note(id)
 
     def _note(self, id: str) -> Iterator[str]:
         self._in_vain = 0 if self._ledger.has(id) else self._in_vain + 1

@@ -52,13 +52,17 @@ class Ledger:
         self._elsewhere: dict[str, Scraped] = {}  # for any other query
         self._new: dict[tuple[str, str], Scraped] = {}  # by query and id
         self._kept, self._sound = 0, True
+        self._files: set[str] = set()  # that closed batches brought
         self._from_the_web: dict[str, dict[str, Scraped]] = {}  # by the hash of their bytes
         closed = _closed(out)
         last = closed[-1].batch if closed else 0
         self.batch = self._open(closed, last, now)
+        self._incoming = journal / "incoming"
+        self._incoming.mkdir(exist_ok=True)
         for row in read_scraped(out / "items.jsonl") if (out / "items.jsonl").exists() else ():
             if row.batch <= last:
                 self._remember(row)
+                self._files.add(row.file or "")
         self._go_on()
 
     def opened(self) -> datetime:
@@ -97,19 +101,20 @@ class Ledger:
 
     def place(self, id: str) -> Path:
         """A path in the journal where the picture's bytes may be written; the same when a run goes on."""
-        folder = self._journal / "incoming"
-        folder.mkdir(exist_ok=True)
-        return folder / hashlib.sha256(id.encode()).hexdigest()[:24]
+        return self._incoming / hashlib.sha256(id.encode()).hexdigest()[:24]
+
+    def _waiting(self, file: str) -> Path:
+        """Where a picture waits in the journal for its batch to close."""
+        return self._incoming / file.rpartition("/")[2]
 
     def keep(self, id: str, origin: Origin, group: str, fetched: Fetched) -> None:
         """Take the fetched file over, byte for byte."""
         path, seen, sha256, num_bytes = fetched.path, fetched.seen, fetched.sha256, fetched.bytes
         file = f"pictures/{sha256[:2]}/{sha256}.{seen.suffix}"
-        if (self.out / file).exists():
+        if file in self._files:
             path.unlink()
         else:
-            (self._journal / file).parent.mkdir(parents=True, exist_ok=True)
-            path.replace(self._journal / file)
+            path.replace(self._waiting(file))
         row = Scraped(
             id=id, batch=self.batch.batch, query=self.query, outcome="kept", reason="", origin=origin, group=group,
             file=file, sha256=sha256, bytes=num_bytes, width=seen.width, height=seen.height, format=seen.format,
@@ -174,7 +179,7 @@ class Ledger:
         write_bytes(self._lines, whole + newline)
         for row in read_scraped(self._lines):
             row = dataclasses.replace(row, batch=self.batch.batch)
-            if row.file is None or (self._journal / row.file).exists() or (self.out / row.file).exists():
+            if row.file is None or self._waiting(row.file).exists() or (self.out / row.file).exists():
                 self._remember(row)
                 self._new[row.query, row.id] = row
 
@@ -198,8 +203,8 @@ class Ledger:
 
     def _move_pictures(self) -> None:
         for file in sorted({row.file for row in self._new.values() if row.file}):
-            if (path := self._journal / file).exists():
-                _move(path, self.out / file)
+            if file not in self._files:
+                _move(self._waiting(file), self.out / file)
 
 
 def _closed(out: Path) -> list[Batch]:
@@ -208,8 +213,13 @@ def _closed(out: Path) -> list[Batch]:
 
 
 def _move(path: Path, final: Path) -> None:
-    final.parent.mkdir(parents=True, exist_ok=True)
+    """Move a picture to its place, where an earlier closing that was killed did not do so already."""
     try:
+        path.replace(final)
+    except FileNotFoundError:
+        if final.exists():
+            return
+        final.parent.mkdir(parents=True, exist_ok=True)
         path.replace(final)
     except OSError as error:
         if error.errno != errno.EXDEV:

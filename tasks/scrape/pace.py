@@ -13,8 +13,9 @@ from tasks.scrape.clock import Clock
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds; where a site does not say how long, full jitter between 0 and these
 LONGEST_RETRY_AFTER = 900.0  # seconds; a site that wants more is left for a later run
 ENOUGH = 5  # requests given up in a row, after which a host is left alone
-SLOWEST_START = 0.02  # seconds between requests, once a host that set no pause says "too many"
-EASIER = 100  # answers in a row after which the pace quickens again by a tenth
+SLOWER, FIRST_SLOWER = 2.0, 0.02  # times, and at least seconds, between requests after a "too many"
+SLOWEST, FIRST_SLOWEST = 8.0, 0.08  # times the pause, and at least seconds: one that slows no more waits instead
+EASIER = 0.995  # times, with each answer: back to the pause after some hundred of them
 
 
 class Pace:
@@ -27,7 +28,6 @@ class Pace:
         self._sent: deque[float] = deque()
         self._lock = threading.Lock()
         self._given_up = 0
-        self._good = 0
         self.broken: SourceError | None = None
 
     def at_least(self, pause: float) -> None:
@@ -53,9 +53,7 @@ class Pace:
         """The host gave what was asked."""
         with self._lock:
             self._given_up = 0
-            self._good += 1
-            if self._good % EASIER == 0:
-                self._gap = max(self.pause, self._gap * 0.9)
+            self._gap = max(self.pause, self._gap * EASIER)
 
     def too_many(self, sent: float, attempt: int, retry_after: float | None) -> None:
         """The host answered 429 or 503 to what was sent at `sent`: everybody waits, and goes slower from then on."""
@@ -67,9 +65,9 @@ class Pace:
             now = self._clock.now()
             self._next = max(self._next, now + wait)
             if sent > self._slowed:  # not what was already under way when we last slowed down
-                self._gap = max(self._gap * 2, SLOWEST_START)
+                slower = max(self._gap * SLOWER, FIRST_SLOWER)
+                self._gap = min(slower, max(self.pause * SLOWEST, FIRST_SLOWEST))
                 self._slowed = now + wait
-                self._good = 0
 
     def jitter(self, attempt: int) -> float:
         """Seconds to wait before try `attempt` + 1, at random, so that many clients do not come back at once."""
