@@ -63,6 +63,7 @@ class Train(LoopSettings):
     beta2: float = Field(0.999, ge=0, lt=1)
     margin: float = Field(10.0, gt=0)  # latent distance that two photographs must keep
     travel: float = Field(1.0, gt=0)  # weight of the transformation-vector loss beside the adversarial one
+    identity: float = Field(0.0, ge=0)  # weight of leaving prints as they are, which keeps colours from trading places
 
 
 class Over(nn.Module):
@@ -253,7 +254,8 @@ class TravelGan:
         photos, prints = pictures["from"], pictures["to"]
         painted = self._paint_training(photos, run)
         critic = self._critic_step(painted.detach(), prints, run)
-        return {"critic": critic, **self._generator_step(photos, painted, run)}
+        losses = self._generator_step(photos, painted, prints, run)
+        return {"critic": critic, **losses}
 
     def _paint_training(self, photos: Tensor, run: Run) -> Tensor:
         if not self.shapes.four_patches:
@@ -267,7 +269,7 @@ class TravelGan:
         self.critic_optimizer.step()
         return loss.detach()
 
-    def _generator_step(self, photos: Tensor, painted: Tensor, run: Run) -> Losses:
+    def _generator_step(self, photos: Tensor, painted: Tensor, prints: Tensor, run: Run) -> Losses:
         """Both losses go back to the paintings; there the two gradients are averaged, and their mean goes on."""
         self.generator_optimizer.zero_grad()
         seen = painted.detach().requires_grad_()
@@ -285,8 +287,13 @@ class TravelGan:
         assert from_encoder is not None
 
         painted.backward((from_critic + from_encoder) / 2)
+        losses = {"adversarial": adversarial.detach(), "siamese": siamese.detach(), "travel": travel.detach()}
+        if self.train.identity > 0:
+            identity = (self._paint_training(prints, run) - prints).abs().mean()
+            (self.train.identity * identity).backward()
+            losses["identity"] = identity.detach()
         self.generator_optimizer.step()
-        return {"adversarial": adversarial.detach(), "siamese": siamese.detach(), "travel": travel.detach()}
+        return losses
 
     @torch.no_grad()
     def paint(self, pictures: Pictures) -> Tensor:

@@ -64,6 +64,13 @@ def test_a_patch_critic_judges_every_place() -> None:
     assert all(bool(loss.isfinite()) for loss in losses.values())
 
 
+def test_identity_teaches_the_generator_to_leave_prints_alone() -> None:
+    recipe = tiny(identity=1000.0, rate_generator=1e-3, norm="none", spectral=())
+    shown = {**pictures(), "to": torch.full((4, 3, 32, 32), 0.5)}
+    losses = [float(recipe.step(step, shown, plain)["identity"]) for step in range(20)]
+    assert losses[-1] < 0.9 * losses[0]
+
+
 def test_it_is_a_recipe() -> None:
     assert isinstance(tiny(), Recipe)
     assert travelgan.KIND == "translation"
