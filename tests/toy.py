@@ -1,6 +1,7 @@
 """A toy checkout: our dvc.yaml and a fake door that takes no time, for tests of what is stale and of the flows."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -49,13 +50,14 @@ def make_toy(root: Path) -> Path:
         shutil.copy(ROOT / name, root)
     (root / ".dvc").mkdir()
     shutil.copy(ROOT / ".dvc/config", root / ".dvc")
-    (root / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
+    local = f"[core]\n    no_scm = true\n    site_cache_dir = {root}/.dvc/site\n"
+    (root / ".dvc/config.local").write_text(local)
     (root / "curation").mkdir()
     for picture_set in PARAMS["pictures"]:
         shutil.copy(ROOT / f"curation/{picture_set}.csv", root / "curation")
     (root / "tasks/train").mkdir(parents=True)
-    for file in ("checkpoint", "loop", "precision", "recipe"):
-        (root / f"tasks/train/{file}.py").write_text("# steady\n")
+    for file in re.findall(r"tasks/train/\w+\.py", (ROOT / "dvc.yaml").read_text()):
+        (root / file).write_text("# steady\n")
     (root / "pipelines").mkdir()
     for recipe in PARAMS["recipes"]:
         (root / f"pipelines/{recipe}.py").write_text("# a recipe\n")
