@@ -1,4 +1,4 @@
-"""The flows by hand: python -m flows rebuild [RECIPE] | deploy."""
+"""The flows by hand: python -m flows rebuild [RECIPE] | collect [SET ...] | deploy."""
 
 import argparse
 import signal
@@ -14,11 +14,19 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     rebuild = commands.add_parser("rebuild", help="run the stages that are stale, side by side, as one Prefect flow")
     rebuild.add_argument("recipe", nargs="?", help="only what this recipe of params.yaml needs")
+    collect = commands.add_parser("collect", help="ask the web for new pictures, then rebuild all but the training")
+    collect.add_argument("picture_sets", nargs="*", metavar="SET", help="only these picture sets of params.yaml")
     commands.add_parser("deploy", help="serve the schedules until stopped")
     asked = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _end)  # so that what is cleaned up on the way out is, and the server we started ends
     try:
-        return _rebuild(asked.recipe) if asked.command == "rebuild" else _deploy()
+        match asked.command:
+            case "rebuild":
+                return _rebuild(asked.recipe)
+            case "collect":
+                return _collect(asked.picture_sets)
+            case _:
+                return _deploy()
     except BarenError as error:
         print(f"baren: {error}", file=sys.stderr)
         return 1
@@ -31,8 +39,19 @@ def _rebuild(recipe: str | None) -> int:
     from flows.server import server
 
     with server():
-        state = rebuild(recipe, return_state=True)
-    print(f"rebuild: {state.message}", file=sys.stderr)
+        return _told("rebuild", rebuild(recipe, return_state=True))
+
+
+def _collect(picture_sets: list[str]) -> int:
+    from flows.collect import collect
+    from flows.server import server
+
+    with server():
+        return _told("collect", collect(picture_sets or None, return_state=True))
+
+
+def _told(what: str, state: Any) -> int:
+    print(f"{what}: {state.message}", file=sys.stderr)
     return 0 if state.is_completed() else 1
 
 

@@ -1,6 +1,6 @@
 """The DAG of dvc.yaml through Prefect: one task a stage, independent stages side by side, only the stale ones run."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,29 @@ from prefect.states import Completed, Failed
 from flows.artifacts import leave_artifacts
 from flows.dag import Dag, ask, step_of
 from flows.departed import mark_departed
-from flows.steps import HABITS, Habit, Workbench, as_task
+from flows.steps import HABITS, Before, Habit, Workbench, as_task
 from flows.turn import turn
+from tasks.errors import BarenError
 
 
 @flow(name="rebuild", persist_result=False)
 def rebuild(recipe: str | None = None) -> State[Any]:
     """Bring everything up to date, or only what one recipe needs; the flow fails where a stage does."""
+    return in_one_sentence(lambda: _rebuild(recipe))
+
+
+def _rebuild(recipe: str | None) -> State[Any]:
     with checkout(f"a rebuild of {recipe or 'everything'}") as bench:
         dag = ask()
         return walk(dag.part_of(recipe) if recipe else dag, bench)
+
+
+def in_one_sentence(work: Callable[[], State[Any]]) -> State[Any]:
+    """What `work` gives; where it raises a BarenError, a failure that says its sentence, without a traceback."""
+    try:
+        return work()
+    except BarenError as error:
+        return Failed(message=str(error))
 
 
 @contextmanager
@@ -37,9 +50,16 @@ def checkout(purpose: str) -> Generator[Workbench]:
 
 
 def walk(
-    dag: Dag, bench: Workbench, forced: frozenset[str] = frozenset(), habits: Mapping[str, Habit] = HABITS
+    dag: Dag,
+    bench: Workbench,
+    forced: frozenset[str] = frozenset(),
+    habits: Mapping[str, Habit] = HABITS,
+    before: Before | None = None,
 ) -> State[Any]:
-    """Run the stale stages of `dag`, each after all it waits for; a stage whose forerunner failed is not run."""
+    """Run the stale stages of `dag`, each after all it waits for; a stage whose forerunner failed is not run.
+
+    Stages in `forced` are run stale or not. `before` is called with a stage and its log before it is run.
+    """
     stale = dag.stale() | forced
     titles = titled(dag)
     futures: dict[str, PrefectFuture[Any]] = {}
@@ -48,7 +68,13 @@ def walk(
             step = step_of(stage)
             reasons = dag.changed.get(stage, ()) if stage in stale else None
             futures[stage] = as_task(step, titles[stage]).submit(
-                stage, reasons, bench, habits[step], stage in forced, wait_for=[futures[name] for name in upstream]
+                stage,
+                reasons,
+                bench,
+                habits[step],
+                stage in forced,
+                before,
+                wait_for=[futures[name] for name in upstream],
             )
         wait(list(futures.values()))
     except BaseException:  # Ctrl-C, SIGTERM, a cancelled run: nothing is left running

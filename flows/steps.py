@@ -20,6 +20,7 @@ WORTH_ANOTHER_TRY = "exited with 75"  # as DVC tells of the code by which a step
 GRACE = 60.0  # seconds a stage that is told to stop has to save its checkpoint
 
 Outcome = Literal["ran", "unchanged"]
+Before = Callable[[str, Callable[[str], None]], None]  # called with a stage and its log before it is run
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,12 @@ def as_task(step: str, title: str) -> "Task[..., State[Any]]":
 
 
 def _stage(
-    stage: str, reasons: tuple[str, ...] | None, bench: Workbench, habit: Habit, force: bool = False
+    stage: str,
+    reasons: tuple[str, ...] | None,
+    bench: Workbench,
+    habit: Habit,
+    force: bool = False,
+    before: Before | None = None,
 ) -> State[Any]:
     """Run `stage` if it is stale (`reasons` is not None), and end in a state that says what came of it."""
     if reasons is None and not force:
@@ -168,6 +174,8 @@ def _stage(
     # Prefect's own retries sleep where no signal wakes them; ours end when the run is stopped.
     for number, delay in enumerate((*habit.retries, None), 1):
         try:
+            if before is not None:
+                before(stage, say)
             outcome = bench.run(stage, say, habit, force=force)
         except StageFailed as failed:
             if delay is None or not failed.again:

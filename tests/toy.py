@@ -19,9 +19,10 @@ FOLDERS = {
 EVALUATED = ["metrics.json", "pictures.png", "MODEL_CARD.md", "CREDITS.csv"]
 
 # Stands in for the door: one tiny file a stage, the same for the same params. A file "fail" names a stage that fails,
-# "flaky" one that asks for another try once, "slow" one that sleeps; a file "ran" tells which were run.
+# "flaky" one that asks for another try once, "slow" one that sleeps; a file "ran" tells which were run;
+# a file "web" holds how many pictures the web has.
 DOOR = f"""
-import sys, time
+import json, sys, time
 from pathlib import Path
 
 step, name = (sys.argv[1:] + [""])[:2]
@@ -41,6 +42,20 @@ folder.mkdir(parents=True, exist_ok=True)
 made = {{"shard": ["items.jsonl"], "train": ["losses.csv"], "evaluate": {EVALUATED!r}}}.get(step, ["made"])
 for file in made:
     (folder / file).write_text('{{"swd": 1.5}}')
+
+if step == "scrape" and Path("web").exists():
+    items, batches = folder / "items.jsonl", folder / "batches.jsonl"
+    known = items.read_text().splitlines() if items.exists() else []
+    rows = [json.loads(row) for row in known]
+    there = range(len(rows), int(Path("web").read_text()))
+    batch = max((row["batch"] for row in rows), default=0) + 1
+    for number in there:
+        row = dict(id=f"sample:{{number}}", batch=batch, query="q", outcome="kept", reason="", group=f"{{number}}")
+        known.append(json.dumps({{**row, "origin": {{"source": "sample", "page": "", "url": ""}}}}))
+    items.write_text("".join(row + chr(10) for row in known))
+    if there:
+        with batches.open("a") as file:
+            file.write(json.dumps({{"batch": batch, "opened": ""}}) + chr(10))
 """
 
 

@@ -1,0 +1,99 @@
+"""Collecting: the web is asked again for new pictures, then what became stale is rebuilt, all but the training."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from prefect import flow, get_run_logger
+from prefect.artifacts import create_table_artifact
+from prefect.client.schemas.objects import State
+from prefect.events import emit_event
+from prefect.states import Completed, Failed
+
+from flows.budget import set_budgets, spend
+from flows.dag import ask, step_of
+from flows.harvest import SILENCE, Harvest, harvest, last_batch, remember, silent
+from flows.rebuild import checkout, in_one_sentence, walk
+from flows.steps import Workbench
+from tasks.errors import ParamsError
+
+NIGHTLY = {"prepare", "shard", "report"}  # what follows collecting at once; any new picture makes training stale
+
+
+@flow(name="collect", persist_result=False)
+def collect(picture_sets: list[str] | None = None) -> State[Any]:
+    """Collect new pictures for all sets or some, then bring their shards and the report up to date.
+
+    Nothing new is a success. A source that fell silent raises an alert: an error in the log and an event
+    `baren.source.silent`, on which a Prefect automation can notify somebody.
+    """
+    return in_one_sentence(lambda: _collect(picture_sets))
+
+
+def _collect(picture_sets: list[str] | None) -> State[Any]:
+    logger = get_run_logger()
+    with checkout("collecting") as bench:
+        blocks = _chosen(picture_sets)
+        night = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        since = {name: last_batch(name) for name in blocks}
+        collected = _ask_the_web(blocks, bench)
+        harvests = [harvest(night, name, block, since[name]) for name, block in blocks.items()]
+        remember(harvests)
+        _tell(harvests)
+        for quiet in silent():
+            logger.error("%s brought nothing new to %s for %d nights", quiet.source, quiet.picture_set, SILENCE)
+            emit_event(
+                "baren.source.silent",
+                resource={"prefect.resource.id": f"baren.source.{quiet.source}"},
+                payload={"picture_set": quiet.picture_set, "nights": SILENCE},
+            )
+        dag = ask()
+        rebuilt = walk(dag.only({stage for stage in dag.waits_for if step_of(stage) in NIGHTLY}), bench)
+    new = sum(harvest.new for harvest in harvests)
+    message = f"{new} new pictures; {rebuilt.message}" if new else f"nothing new; {rebuilt.message}"
+    if collected.is_completed() and rebuilt.is_completed():
+        return Completed(message=message)
+    return Failed(message=f"{message}; {collected.message}")
+
+
+def _chosen(picture_sets: list[str] | None) -> dict[str, Mapping[str, Any]]:
+    """The scrape block of each picture set that is collected."""
+    pictures: Mapping[str, Any] = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["pictures"]
+    for name in picture_sets or ():
+        if name not in pictures:
+            raise ParamsError(f"{name!r} is no picture set of params.yaml; known there: {', '.join(pictures)}")
+    return {name: pictures[name]["scrape"] for name in picture_sets or pictures}
+
+
+def _ask_the_web(blocks: Mapping[str, Mapping[str, Any]], bench: Workbench) -> State[Any]:
+    set_budgets()
+    forced = frozenset(f"scrape@{name}" for name in blocks)
+
+    def within_budget(stage: str, say: Any) -> None:
+        name = stage.partition("@")[2]
+        spend(blocks[name], _kept(name), say, bench.stopping)
+
+    return walk(ask().only(set(forced)), bench, forced, before=within_budget)
+
+
+def _kept(picture_set: str) -> int:
+    return harvest("", picture_set, {"use": "", "limit": 0}, 0).new
+
+
+def _tell(harvests: list[Harvest]) -> None:
+    create_table_artifact(
+        key="harvest",
+        table=[
+            {
+                "source": harvest.source,
+                "picture set": harvest.picture_set,
+                "new": harvest.new,
+                "refused": harvest.refused,
+                "failed": harvest.failed,
+            }
+            for harvest in harvests
+        ],
+        description="what this night brought",
+    )

@@ -1,0 +1,74 @@
+"""What a night brought, source by source: new pictures, refusals, failures; and the sources that have fallen silent."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.files import SCRATCH, read_json_lines, write_json_lines
+from tasks.rows import read_scraped
+
+DATA = Path("data/1-raw")
+NIGHTS = SCRATCH / "nights.jsonl"
+SILENCE = 3  # nights without a picture after which somebody should look
+
+
+@dataclass(frozen=True)
+class Harvest:
+    """What one night's collecting of one picture set brought; `full` where the set has all the pictures it wants."""
+
+    night: str  # UTC, to the second
+    picture_set: str
+    source: str
+    new: int
+    refused: int
+    failed: int
+    full: bool
+
+
+def last_batch(picture_set: str) -> int:
+    """The number of the set's last closed batch; 0 where there is none."""
+    path = DATA / picture_set / "batches.jsonl"
+    return max((int(row["batch"]) for row in read_json_lines(path)), default=0) if path.exists() else 0
+
+
+def harvest(night: str, picture_set: str, scrape: Mapping[str, Any], since: int) -> Harvest:
+    """Count what the batches after `since` brought; `scrape` is the set's block of params.yaml."""
+    items = DATA / picture_set / "items.jsonl"
+    outcomes: Counter[str] = Counter()
+    kept: set[str] = set()
+    for row in read_scraped(items) if items.exists() else ():
+        if row.outcome == "kept":
+            kept.add(row.id)
+        if row.batch > since:
+            outcomes[row.outcome] += 1
+    return Harvest(
+        night=night,
+        picture_set=picture_set,
+        source=str(scrape["use"]),
+        new=outcomes["kept"],
+        refused=outcomes["refused"],
+        failed=outcomes["failed"],
+        full=len(kept) >= int(scrape["limit"]),
+    )
+
+
+def remember(harvests: Iterable[Harvest], path: Path = NIGHTS) -> None:
+    """Add a night to the record."""
+    told = list(read_json_lines(path)) if path.exists() else []
+    write_json_lines(path, [*told, *(asdict(harvest) for harvest in harvests)])
+
+
+def silent(path: Path = NIGHTS, nights: int = SILENCE) -> list[Harvest]:
+    """The last harvest of each set that once grew, still wants more, and got nothing for `nights` nights."""
+    by_set: dict[str, list[Harvest]] = {}
+    for row in read_json_lines(path) if path.exists() else ():
+        by_set.setdefault(row["picture_set"], []).append(Harvest(**row))
+    return [
+        told[-1]
+        for told in by_set.values()
+        if len(told) > nights
+        and any(harvest.new for harvest in told[:-nights])
+        and not any(harvest.new or harvest.full for harvest in told[-nights:])
+    ]

@@ -1,0 +1,77 @@
+"""Collecting night by night: what is new, what is rebuilt, what a site's budget allows, and when to raise an alarm."""
+
+from pathlib import Path
+from threading import Event
+
+import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from test_flows import Start, artifacts, finish, server, start, toy
+from toy import PARAMS
+
+from flows.budget import set_budgets, spend
+from flows.harvest import Harvest, remember, silent
+
+__all__ = ["server", "start", "toy"]  # fixtures
+SETS = list(PARAMS["pictures"])
+
+
+def test_a_night_brings_only_what_is_new_and_leaves_training_alone(server: str, start: Start, toy: Path) -> None:
+    (toy / "web").write_text("3")
+    code, said = finish(start("collect"))
+    assert code == 0, said
+    assert f"collect: {3 * len(SETS)} new pictures; brought up to date: " in said
+    ran = (toy / "ran").read_text().splitlines()
+    assert {f"scrape {name}" for name in SETS} < set(ran)
+    assert not [stage for stage in ran if stage.startswith(("train", "evaluate", "infer"))]
+    assert {(row["picture set"], row["new"]) for row in artifacts(server, "harvest")} == {(name, 3) for name in SETS}
+
+    (toy / "ran").unlink()
+    code, said = finish(start("collect", SETS[0]))
+    assert code == 0, said
+    assert "collect: nothing new; everything was up to date" in said
+    assert (toy / "ran").read_text().split("\n")[:-1] == [f"scrape {SETS[0]}"]
+
+
+def test_an_unknown_set_is_one_sentence(start: Start) -> None:
+    code, said = finish(start("collect", "nowhere"))
+    assert code == 1
+    assert f"collect: 'nowhere' is no picture set of params.yaml; known there: {', '.join(SETS)}" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("nights", "alarm"),
+    [
+        ([5, 0, 0, 0], True),
+        ([5, 0, 0], False),  # not long enough
+        ([0, 0, 0, 0], False),  # never brought anything
+        ([5, 0, 1, 0, 0], False),
+        ([5, 0, 0, 1, 0, 0, 0], True),
+    ],
+)
+def test_a_source_that_falls_silent_is_noticed_on_the_third_night(
+    tmp_path: Path, nights: list[int], alarm: bool
+) -> None:
+    record = tmp_path / "nights.jsonl"
+    for number, new in enumerate(nights):
+        night = Harvest(f"2030-01-{number + 1:02}T03:00:00Z", "prints", "ukiyoe", new, 0, 0, False)
+        remember([night, Harvest(night.night, "full", "flickr", 3 if number == 0 else 0, 0, 0, True)], record)
+    assert [harvest.source for harvest in silent(record)] == (["ukiyoe"] if alarm else [])
+
+
+def test_a_sites_budget_is_kept_by_the_server(server: str) -> None:
+    said: list[str] = []
+    stopping = Event()
+
+    def say(line: str) -> None:
+        said.append(line)
+        stopping.set()
+
+    hourly = {"flickr": 100}
+    with temporary_settings({PREFECT_API_URL: server}):
+        set_budgets(hourly)
+        spend({"use": "flickr", "limit": 60}, 0, say, stopping, hourly)
+        assert said == []
+        spend({"use": "folder", "limit": 10**9}, 0, say, stopping, hourly)  # on this machine: no budget
+        spend({"use": "flickr", "limit": 1000}, 40, say, stopping, hourly)
+    assert said == ["waiting for 100 of the 100 requests an hour that flickr is asked"]
