@@ -16,7 +16,10 @@ def main(arguments: list[str] | None = None) -> int:
     rebuild.add_argument("recipe", nargs="?", help="only what this recipe of params.yaml needs")
     collect = commands.add_parser("collect", help="ask the web for new pictures, then rebuild all but the training")
     collect.add_argument("picture_sets", nargs="*", metavar="SET", help="only these picture sets of params.yaml")
-    commands.add_parser("deploy", help="serve the schedules until stopped")
+    deploy = commands.add_parser("deploy", help="serve the schedules until stopped, or hand them to a work pool")
+    deploy.add_argument("--pool", help="register with this work pool of the configured server, and serve nothing")
+    deploy.add_argument("--nightly", metavar="CRON", help="when to collect, in UTC")
+    deploy.add_argument("--weekly", metavar="CRON", help="when to rebuild what is stale, trainings too, in UTC")
     asked = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _end)  # so that what is cleaned up on the way out is, and the server we started ends
     try:
@@ -26,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
             case "collect":
                 return _collect(asked.picture_sets)
             case _:
-                return _deploy()
+                return _deploy(asked)
     except BarenError as error:
         print(f"baren: {error}", file=sys.stderr)
         return 1
@@ -55,10 +58,14 @@ def _told(what: str, state: Any) -> int:
     return 0 if state.is_completed() else 1
 
 
-def _deploy() -> int:
-    from flows.deploy import deploy
+def _deploy(asked: argparse.Namespace) -> int:
+    from flows.deploy import NIGHTLY, WEEKLY, deploy, deploy_to_pool, planned
 
-    deploy()
+    plans = planned(asked.nightly or NIGHTLY, asked.weekly or WEEKLY)
+    if asked.pool:
+        deploy_to_pool(plans, asked.pool)
+    else:
+        deploy(plans)
     return 0
 
 

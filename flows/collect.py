@@ -15,11 +15,12 @@ from prefect.states import Completed, Failed
 from flows.budget import set_budgets, spend
 from flows.dag import ask, step_of
 from flows.harvest import SILENCE, Harvest, harvest, last_batch, remember, silent
-from flows.rebuild import checkout, in_one_sentence, walk
+from flows.rebuild import checkout, in_one_sentence, keep, walk
 from flows.steps import Workbench
 from tasks.errors import ParamsError
 
 NIGHTLY = {"prepare", "shard", "report"}  # what follows collecting at once; any new picture makes training stale
+TOLD = ("4-models", "5-metrics", "6-prints")  # what the report tells of beside the pictures
 
 
 @flow(name="collect", persist_result=False)
@@ -50,12 +51,13 @@ def _collect(picture_sets: list[str] | None) -> State[Any]:
                 payload={"picture_set": quiet.picture_set, "nights": SILENCE},
             )
         dag = ask()
-        rebuilt = walk(dag.only({stage for stage in dag.waits_for if step_of(stage) in NIGHTLY}), bench)
-    new = sum(harvest.new for harvest in harvests)
-    message = f"{new} new pictures; {rebuilt.message}" if new else f"nothing new; {rebuilt.message}"
-    if collected.is_completed() and rebuilt.is_completed():
-        return Completed(message=message)
-    return Failed(message=f"{message}; {collected.message}")
+        rebuilt = walk(dag.only({stage for stage in dag.waits_for if _is_nightly(stage)}), bench)
+        new = sum(harvest.new for harvest in harvests)
+        message = f"{new} new pictures; {rebuilt.message}" if new else f"nothing new; {rebuilt.message}"
+        if collected.is_completed() and rebuilt.is_completed():
+            keep(f"Collect: {message}")
+            return Completed(message=message)
+        return Failed(message=f"{message}; {collected.message}")
 
 
 def _chosen(picture_sets: list[str] | None) -> dict[str, Mapping[str, Any]]:
@@ -65,6 +67,13 @@ def _chosen(picture_sets: list[str] | None) -> dict[str, Mapping[str, Any]]:
         if name not in pictures:
             raise ParamsError(f"{name!r} is no picture set of params.yaml; known there: {', '.join(pictures)}")
     return {name: pictures[name]["scrape"] for name in picture_sets or pictures}
+
+
+def _is_nightly(stage: str) -> bool:
+    """Whether a stage follows collecting at once; the report does once there is a first model to tell of."""
+    if step_of(stage) == "report":
+        return all(Path("data", folder).exists() for folder in TOLD)
+    return step_of(stage) in NIGHTLY
 
 
 def _ask_the_web(blocks: Mapping[str, Mapping[str, Any]], bench: Workbench) -> State[Any]:

@@ -1,25 +1,76 @@
-"""When things are done by themselves: the schedules, and the process that serves them."""
+"""When things are done by themselves: the schedules, and the process that serves them, or the pool that takes them."""
 
-from prefect import serve
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from prefect import Flow, serve
+from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
 
+from flows.collect import collect
 from flows.rebuild import rebuild
 from flows.server import server
+from tasks.errors import ParamsError
 
-NIGHTLY = "0 3 * * *"  # minute, hour, day of month, month, day of week; in UTC
+# minute, hour, day of month, month, day of week; in UTC. The report is part of both.
+NIGHTLY = "0 3 * * *"
+WEEKLY = "0 5 * * 0"
 
 
-def deployments() -> list[RunnerDeployment]:
-    """What is scheduled: every night, everything that has gone stale."""
+@dataclass(frozen=True)
+class Planned:
+    """A flow that is run by itself."""
+
+    flow: "Flow[..., Any]"
+    name: str
+    cron: str
+    description: str
+
+
+def planned(nightly: str = NIGHTLY, weekly: str = WEEKLY) -> list[Planned]:
+    """What is scheduled. Any new picture makes training stale, so collecting and training have schedules of their own.
+
+    Raises ParamsError for a schedule that is none.
+    """
     return [
-        RunnerDeployment.from_flow(
-            rebuild, name="nightly", cron=NIGHTLY, description="Rebuild whatever has gone stale.",
-            concurrency_limit=1, work_pool_name=None,
-        )
-    ]  # fmt: skip
+        Planned(collect, "nightly", _cron("--nightly", nightly), "New pictures, their shards, the report."),
+        Planned(rebuild, "weekly", _cron("--weekly", weekly), "Whatever is stale, the trainings among it."),
+    ]
 
 
-def deploy() -> None:
-    """Serve the schedules until stopped, on the configured Prefect server or on one of our own with its pages."""
+def deploy(plans: list[Planned]) -> None:
+    """Serve `plans` until stopped, on the configured Prefect server or on one of our own with its pages."""
+    with server(serving=True) as url:
+        print(f"baren: serving {', '.join(plan.flow.name for plan in plans)}; its pages are at {url[: -len('/api')]}")
+        serve(*map(_served, plans))
+
+
+def deploy_to_pool(plans: list[Planned], pool: str) -> None:
+    """Register `plans` with a work pool of the configured server; its workers run them in this checkout."""
     with server(serving=True):
-        serve(*deployments())
+        for plan in plans:
+            entrypoint = f"flows/{plan.flow.name}.py:{plan.flow.name}"
+            stored = cast("Flow[..., Any]", plan.flow.from_source(source=f"{Path.cwd()}", entrypoint=entrypoint))
+            register = cast(Callable[..., Any], stored.deploy)
+            register(
+                plan.name, work_pool_name=pool, cron=plan.cron, description=plan.description,
+                concurrency_limit=1, build=False, print_next_steps=False,
+            )  # fmt: skip
+
+
+def _served(plan: Planned) -> RunnerDeployment:
+    return RunnerDeployment.from_flow(
+        plan.flow, name=plan.name, cron=plan.cron, description=plan.description, concurrency_limit=1
+    )
+
+
+def _cron(option: str, text: str) -> str:
+    try:
+        return CronSchedule(cron=text, timezone="UTC").cron
+    except ValueError as error:
+        raise ParamsError(
+            f"{option} is {text!r}, which is no schedule; it takes five fields (minute, hour, day of month, month, "
+            'day of week), such as "0 3 * * *" for three in the night'
+        ) from error

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from prefect.states import Completed, Failed
 from flows.artifacts import leave_artifacts
 from flows.dag import Dag, ask, step_of
 from flows.departed import mark_departed
+from flows.settings import Operations
 from flows.steps import HABITS, Before, Habit, Workbench, as_task
 from flows.turn import turn
+from flows.versions import keep_version, push_data
 from tasks.errors import BarenError
 
 
@@ -29,7 +32,19 @@ def rebuild(recipe: str | None = None) -> State[Any]:
 def _rebuild(recipe: str | None) -> State[Any]:
     with checkout(f"a rebuild of {recipe or 'everything'}") as bench:
         dag = ask()
-        return walk(dag.part_of(recipe) if recipe else dag, bench)
+        state = walk(dag.part_of(recipe) if recipe else dag, bench)
+        if state.is_completed():
+            keep(f"Rebuild {recipe or 'everything'}: {state.message}")
+        return state
+
+
+def keep(what: str) -> None:
+    """Commit and tag what a successful run made, and push its data where a DVC remote is set."""
+    logger = get_run_logger()
+    version = keep_version(Operations.load().branch, what, datetime.now(UTC))
+    if version is not None and version.new:
+        logger.info("kept: git checkout %s && dvc checkout brings this back", version.tag)
+        push_data(logger.info)
 
 
 def in_one_sentence(work: Callable[[], State[Any]]) -> State[Any]:

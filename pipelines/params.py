@@ -58,6 +58,8 @@ class Params:
     """The file's content; each part is checked when it is asked for, `check` asks for all of them."""
 
     def __init__(self, content: Any) -> None:
+        if isinstance(content, Mapping):
+            content = {key: value for key, value in content.items() if key != "operations"}  # the flows' own
         top = _block(content, "the file", TOP)
         self._pictures = _named(top["pictures"], "pictures")
         self._recipes = _named(top["recipes"], "recipes")

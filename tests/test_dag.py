@@ -113,6 +113,8 @@ def readers(key: list[str]) -> set[str]:
             return {f"{step}@{recipe}" for step in ("train", "evaluate", "infer")}
         case ["report", *_]:
             return {"report"}
+        case ["operations", *_]:
+            return set()
         case _:
             raise AssertionError(f"no stage reads {'.'.join(key)}")
 

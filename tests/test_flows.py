@@ -75,7 +75,7 @@ def start(server: str, toy: Path, tmp_path: Path) -> Iterator[Start]:
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    said, _ = process.communicate(timeout=120)
+    said, _ = process.communicate(timeout=240)
     return process.returncode, said
 
 
@@ -131,7 +131,7 @@ def test_a_stopped_rebuild_leaves_no_process_and_records_nothing(
     process.send_signal(how)
     code, said = finish(process)
     assert code in (128 + how, -how), said
-    wait_until(lambda: not processes_in(toy), seconds=10)
+    wait_until(lambda: not processes_in(toy), seconds=60)
     assert f"prepare@{SETS[0]}" not in read(toy / "dvc.lock")
     if how == signal.SIGKILL:
         (toy / "slow").unlink()
@@ -190,14 +190,22 @@ def test_the_schedule_makes_scheduled_runs(server: str, start: Start) -> None:
     scheduled: list[Any] = []
 
     def seen() -> bool:
-        asked = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}, "flows": {"name": {"any_": ["rebuild"]}}}
+        asked = {
+            "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+            "flows": {"name": {"any_": ["collect", "rebuild"]}},
+        }
         scheduled[:] = [run for run in post(server, "flow_runs/filter", asked) if run["auto_scheduled"]]
-        return bool(scheduled)
+        return {run["expected_start_time"][11:16] for run in scheduled} == {"03:00", "05:00"}
 
-    wait_until(seen, seconds=90)
-    assert all(run["expected_start_time"][11:16] == "03:00" for run in scheduled)
+    wait_until(seen, seconds=180)
     serving.send_signal(signal.SIGTERM)
     serving.communicate(timeout=60)
+
+
+def test_a_schedule_that_is_none_is_one_sentence(start: Start) -> None:
+    code, said = finish(start("deploy", "--nightly", "every night"))
+    assert code == 1
+    assert re.fullmatch(r"baren: --nightly is 'every night', which is no schedule; .*\n", said)
 
 
 def test_a_server_that_is_named_and_not_there_is_one_sentence(toy: Path, tmp_path: Path) -> None:
@@ -260,7 +268,7 @@ def processes_in(folder: Path) -> list[str]:
     return found
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "waited too long"

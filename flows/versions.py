@@ -1,0 +1,170 @@
+"""Versions: what a successful run made is committed on a branch of its own and tagged, so that it can be brought back.
+
+    git checkout TAG && dvc checkout        (dvc pull first, on another machine)
+
+Git's own plumbing writes the commit through an index of its own: the checked-out tree, dirty or not, its index and
+its branch are never touched. A commit holds HEAD's tree with the present dvc.lock, dvc.yaml, params.yaml and curation.
+"""
+
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from flows.guard import environment
+from tasks.errors import BarenError
+from tasks.files import SCRATCH
+
+TRIES = 5  # against others who commit on the same branch at the same moment
+FILES = ("dvc.lock", "dvc.yaml", "params.yaml")
+UNPUSHED = SCRATCH / "unpushed"  # there as long as a version waits to be pushed
+
+
+@dataclass(frozen=True)
+class Version:
+    """A committed run; `new` is False where the branch already ended in exactly this."""
+
+    commit: str
+    tag: str
+    new: bool
+
+
+class Git:
+    """The repository of the checkout `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def here(self) -> bool:
+        """Whether `root` is the top of a git working tree."""
+        top = self._run("rev-parse", "--show-toplevel", may_fail=True)
+        return bool(top) and Path(top).resolve() == self._root.resolve()
+
+    def commit_of(self, name: str) -> str:
+        """The commit that `name` stands for; empty where there is none."""
+        return self._run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", may_fail=True)
+
+    def checked_out(self) -> str:
+        """The name of the branch that is checked out; empty where HEAD is detached."""
+        return self._run("symbolic-ref", "--short", "--quiet", "HEAD", may_fail=True)
+
+    def tree_with(self, base: str, files: list[Path]) -> str:
+        """The tree of commit `base` (or an empty one) in which `files` are as they are on the disk now."""
+        index = Path(self._run("rev-parse", "--git-dir"))
+        index = (self._root / index / f"baren-index-{os.getpid()}").absolute()
+        variables = {"GIT_INDEX_FILE": f"{index}"}
+        try:
+            self._run("read-tree", base or "--empty", variables=variables)
+            for path in files:
+                blob = self._run("hash-object", "-w", f"{path}")
+                self._run("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", variables=variables)
+            return self._run("write-tree", variables=variables)
+        finally:
+            index.unlink(missing_ok=True)
+
+    def tree_of(self, commit: str) -> str:
+        """The tree of a commit."""
+        return self._run("rev-parse", f"{commit}^{{tree}}")
+
+    def is_ancestor(self, commit: str, of: str) -> bool:
+        """Whether `of` has all that `commit` has."""
+        return self._run("merge-base", "--is-ancestor", commit, of, may_fail=True, tell=True) == "0"
+
+    def write_commit(self, tree: str, parents: list[str], message: str, when: datetime) -> str:
+        """A new commit, on no branch yet; signed with git's configured name, or ours where there is none."""
+        who = {"NAME": "baren", "EMAIL": "baren@localhost"}
+        known = bool(self._run("config", "user.email", may_fail=True))
+        variables = {f"GIT_{role}_DATE": when.isoformat() for role in ("AUTHOR", "COMMITTER")}
+        if not known:
+            variables |= {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()}
+        named = [word for parent in parents for word in ("-p", parent)]
+        return self._run("commit-tree", tree, *named, "-m", message, variables=variables)
+
+    def move(self, ref: str, commit: str, was: str) -> bool:
+        """Point `ref` at `commit` if it still points at `was` (empty: if it is not there yet); False where not."""
+        return self._run("update-ref", ref, commit, was or "0" * 40, may_fail=True, tell=True) == "0"
+
+    def _run(
+        self, *command: str, variables: dict[str, str] | None = None, may_fail: bool = False, tell: bool = False
+    ) -> str:
+        """What git says; with `may_fail` empty where it fails, with `tell` its exit code instead."""
+        try:
+            done = subprocess.run(
+                ["git", *command], cwd=self._root, env={**os.environ, **(variables or {})}, capture_output=True,
+                text=True, check=False,
+            )  # fmt: skip
+        except FileNotFoundError as error:
+            if may_fail:
+                return ""
+            raise BarenError("git is not installed; install it, or set operations.branch to ''") from error
+        if done.returncode and not may_fail:
+            raise BarenError(f"git {command[0]} failed: {' '.join(done.stderr.split())}")
+        return f"{done.returncode}" if tell else "" if done.returncode else done.stdout.strip()
+
+
+def keep_version(branch: str, what: str, now: datetime, root: Path = Path()) -> Version | None:
+    """Commit the present state on `branch` and tag it; `what` is the commit's first line. None where there is no git.
+
+    Raises BarenError where `branch` is the one that is checked out, or git refuses.
+    """
+    git = Git(root)
+    if not branch or not git.here() or not (root / "dvc.lock").exists():
+        return None
+    if git.checked_out() == branch:
+        raise BarenError(
+            f"operations.branch is {branch!r}, the branch that is checked out here; versions need a branch of their "
+            "own, so that your files are never changed: name another in params.yaml"
+        )
+    ref = f"refs/heads/{branch}"
+    curation = sorted((root / "curation").glob("*.csv"))
+    files = [Path(name) for name in FILES if (root / name).exists()] + [path.relative_to(root) for path in curation]
+    for _ in range(TRIES):
+        tip, head = git.commit_of(ref), git.commit_of("HEAD")
+        tree = git.tree_with(head, files)
+        if tip and git.tree_of(tip) == tree:
+            return Version(tip, "", new=False)
+        parents = [tip] if tip else []
+        if head and (not tip or not git.is_ancestor(head, tip)):
+            parents.append(head)
+        commit = git.write_commit(tree, parents, what, now)
+        if git.move(ref, commit, tip):
+            return Version(commit, _tag(git, branch, commit, now), new=True)
+    raise BarenError(f"others keep committing on {branch!r}; run it again, or name another branch for this machine")
+
+
+def push_data(say: Callable[[str], None], root: Path = Path()) -> None:
+    """Push what dvc.lock names to the DVC remote, where one is set; what an earlier run could not push goes with it.
+
+    Raises BarenError with DVC's own words where the remote refuses; nothing is lost, the next run pushes again.
+    """
+    if not _dvc(root, "remote", "list").strip():
+        return
+    waiting = root / UNPUSHED
+    versions = ["--all-tags"] if waiting.exists() else []
+    waiting.parent.mkdir(parents=True, exist_ok=True)
+    waiting.touch()
+    said = _dvc(root, "push", *versions)
+    waiting.unlink()
+    say(f"dvc push: {said.strip().splitlines()[-1] if said.strip() else 'done'}")
+
+
+def _tag(git: Git, branch: str, commit: str, now: datetime) -> str:
+    """Tag the commit by the moment; by the next free number too, where that moment has one (a clock that jumped)."""
+    moment = f"{branch}-{now:%Y%m%dT%H%M%SZ}"
+    for number in range(1, 1000):
+        tag = moment if number == 1 else f"{moment}-{number}"
+        if git.move(f"refs/tags/{tag}", commit, ""):
+            return tag
+    raise BarenError(f"a thousand versions are tagged {moment}; set the machine's clock")
+
+
+def _dvc(root: Path, *command: str) -> str:
+    done = subprocess.run(
+        ["dvc", "--wait-for-lock", *command], cwd=root, env=environment(), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        said = " ".join(line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.strip())
+        raise BarenError(f"dvc {command[0]} failed: {said}")
+    return done.stdout
