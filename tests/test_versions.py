@@ -135,6 +135,6 @@ def test_operations_have_defaults_and_are_checked(tmp_path: Path) -> None:
     assert Operations.load(params).branch == "kept"
     params.write_text("operations: {branch: ''}")
     assert Operations.load(params).branch == ""
-    params.write_text("operations: {brunch: kept}")
-    with pytest.raises(ParamsError, match=r"operations.brunch is no setting; known there: branch"):
+    params.write_text("operations: {twig: kept}")
+    with pytest.raises(ParamsError, match=r"operations.twig is no setting; known there: branch"):
         Operations.load(params)
