@@ -1,0 +1,85 @@
+"""The whole chain in small: from photographs to prints, and a painter that has moved towards the known answers."""
+
+import copy
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from pipelines.__main__ import main
+
+ROOT = Path(__file__).parent.parent
+SET_STEPS = ("scrape", "prepare", "shard")
+RECIPE_STEPS = ("train", "evaluate", "infer")
+
+
+def chain(params: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """Run every stage of `params` in `folder`; the metrics of travelgan."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("BAREN_EXECUTOR", "threads:2")
+    monkeypatch.setattr("tasks.progress.Progress.listen", lambda self: None)
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    for name in params["pictures"]:
+        for step in SET_STEPS:
+            assert main([step, name]) == 0
+    for step in RECIPE_STEPS:
+        assert main([step, "travelgan"]) == 0
+    assert main(["report"]) == 0
+    return json.loads(Path("data/5-metrics/travelgan/metrics.json").read_text())
+
+
+@pytest.fixture
+def params() -> dict[str, Any]:
+    """The demonstration's params, with travelgan alone and two picture sets."""
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    travelgan = copy.deepcopy(content["recipes"]["travelgan"])
+    sets = {name: copy.deepcopy(content["pictures"][name]) for name in (travelgan["from"], travelgan["to"])}
+    return {"pictures": sets, "recipes": {"travelgan": travelgan}, "report": content["report"]}
+
+
+@pytest.mark.timeout(280)
+def test_a_short_training_moves_towards_the_known_answers(
+    params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in params["pictures"].values():
+        each["scrape"]["limit"] = 60
+    recipe = params["recipes"]["travelgan"]
+    recipe["networks"] |= {"filters": 8}
+    recipe["train"] |= {"epochs": 40, "batch": 8, "preview_every": 10, "average_half_life": 300}
+    recipe["infer"]["photos"] = 2
+
+    metrics = chain(params, tmp_path, monkeypatch)
+    for name in ("answer_swd", "answer_palette", "answer_l1"):
+        assert metrics[name] < 0.8 * metrics[f"{name}_untrained"], name
+    assert metrics["answer_match"] > metrics["answer_match_untrained"]
+
+    prints = sorted(tmp_path.glob("data/6-prints/travelgan/*.png"))
+    assert len(prints) >= 2
+    with Image.open(prints[0]) as painted:
+        assert np.asarray(painted.convert("L"), float).std() > 5  # no grey mush
+    assert (tmp_path / "data/7-report/index.html").stat().st_size > 5_000
+
+
+@pytest.mark.timeout(280)
+def test_real_landscapes_and_prints_go_through_the_same_chain(
+    params: dict[str, Any], real_pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, folder in zip(params["pictures"], ("landscape", "ukiyoe"), strict=True):
+        each = params["pictures"][name]
+        each["scrape"] = {"use": "folder", "limit": 60, "query": {"path": os.fspath(real_pictures / folder)}}
+        each["shard"] = {"held_out": 0.3, "seed": 0}
+    recipe = params["recipes"]["travelgan"]
+    recipe["networks"] |= {"filters": 8}
+    recipe["train"] |= {"epochs": 6, "batch": 8, "preview_every": 3}
+    recipe["evaluate"] = {}
+    recipe["infer"]["photos"] = 1
+
+    metrics = chain(params, tmp_path, monkeypatch)
+    assert metrics["palette"] < metrics["palette_untrained"]
+    assert "answer_swd" not in metrics
+    assert list(tmp_path.glob("data/6-prints/travelgan/*.png"))
