@@ -40,7 +40,7 @@ def _row(number: int) -> Scraped:
     )  # fmt: skip
 
 
-def main(raw: Path, out: Path) -> Figures:
+def judge(raw: Path, out: Path) -> Figures:
     """Everything prepare does but opening pictures."""
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     rows, _ = candidates(raw)
@@ -58,4 +58,4 @@ def main(raw: Path, out: Path) -> Figures:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(Path(sys.argv[1]), Path(sys.argv[2]))))
+    print(json.dumps(judge(Path(sys.argv[1]), Path(sys.argv[2]))))

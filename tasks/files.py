@@ -13,12 +13,13 @@ from typing import Any
 
 from tasks.errors import BarenError, NoRoom
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 SCRATCH = Path(".scratch")  # unfinished work; ignored by git and DVC
 
 
 def canonical_json(value: Any) -> str:
     """One text for one value: sorted keys, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def fingerprint(*values: Any) -> str:

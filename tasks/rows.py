@@ -107,7 +107,10 @@ class Packed:
 
 def as_json(row: Scraped | Prepared | Packed) -> dict[str, Any]:
     """The row as JSON can hold it."""
-    return dataclasses.asdict(row)
+    # Not dataclasses.asdict: it copies every value, and ledgers have 100,000 rows.
+    known = {**vars(row), "origin": vars(row.origin)}
+    crop = known.get("crop")
+    return known if crop is None else {**known, "crop": vars(crop)}
 
 
 def read_scraped(path: Path) -> Iterator[Scraped]:
