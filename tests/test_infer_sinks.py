@@ -1,6 +1,9 @@
 """Files written row by row hold the pixels, the resolution, the profile and the EXIF block they were given."""
 
 import io
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +56,12 @@ def test_resolution_and_profile_read_back(tmp_path: Path, kind: str) -> None:
     with Image.open(path) as found:
         assert [float(value) for value in found.info["dpi"]] == pytest.approx([300, 300], abs=0.01)
         assert found.info["icc_profile"] == SRGB
+
+
+def test_the_profile_does_not_say_when_it_was_made() -> None:
+    code = "from tasks.infer.sinks import SRGB; import sys; sys.stdout.buffer.write(SRGB)"
+    time.sleep(1.1)
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout == SRGB
 
 
 def test_a_large_tiff_is_a_bigtiff(tmp_path: Path) -> None:

@@ -14,9 +14,17 @@ from PIL import Image, ImageCms
 from tasks.errors import ParamsError
 from tasks.infer.source import Pixels
 
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 JPEG_SIDE = 65_500  # px: libjpeg's bound
 STRIP = 64  # rows that are compressed together; a multiple of 8, for JPEG's blocks
+
+
+def _srgb() -> bytes:
+    """The sRGB profile, without the second in which it was made: the same print is the same file."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile[:24] + struct.pack(">6H", 2000, 1, 1, 0, 0, 0) + profile[36:]
+
+
+SRGB = _srgb()
 
 
 @dataclass(frozen=True)
