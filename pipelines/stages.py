@@ -104,13 +104,15 @@ def _train(recipe: RecipeParams, progress: Progress) -> None:
             device=device,
             crop=settings.crop,
             flip=settings.flip,
+            progress=progress,
         )
         for key, shard_set in sets.items()
     }
+    train_block = recipe.train.model_dump(mode="json")
     record = {
         "recipe": recipe.name,
         "networks": recipe.networks.model_dump(mode="json"),
-        "train": recipe.train.model_dump(mode="json"),
+        "train": train_block,
         "pictures": {
             key: {"set": shard_set.name, "fingerprint": shard_set.fingerprint} for key, shard_set in sets.items()
         },
@@ -120,7 +122,10 @@ def _train(recipe: RecipeParams, progress: Progress) -> None:
         feeds=feeds,
         settings=settings,
         out=DATA / "4-models" / recipe.name,
-        scratch=scratch_folder("train", recipe.name, fingerprint(record)),
+        # when to stop for the night is no part of what is trained: a run goes on under another one
+        scratch=scratch_folder(
+            "train", recipe.name, fingerprint({**record, "train": {**train_block, "stop_after": None}})
+        ),
         progress=progress,
         record=record,
     )
