@@ -18,11 +18,11 @@ import pytest
 from PIL import Image
 
 from tasks import scrape
-from tasks.errors import BarenError, Blocked, Exhausted, ParamsError, ShapeChanged, Transient
+from tasks.errors import Blocked, Exhausted, ParamsError, ShapeChanged, Transient
 from tasks.progress import Progress
 from tasks.rows import Scraped, read_scraped
 from tasks.scrape import collect as collecting
-from tasks.scrape import flickr, ukiyoe
+from tasks.scrape import flickr
 from tasks.scrape.museum.faults import Fault
 from tasks.scrape.museum.flickr import FlickrSite
 from tasks.scrape.museum.server import Museum
@@ -306,15 +306,6 @@ def test_a_wrong_key_is_said_at_once(kind: Any, words: str, tmp_path: Path) -> N
     assert len(museum.log) == 1
 
 
-@pytest.mark.parametrize(
-    ("code", "error"),
-    [(105, Transient), (201, Transient), (0, Transient), (3, BarenError), (18, BarenError), (98, Blocked)],
-)
-def test_flickrs_codes_mean_what_they_mean(code: int, error: type[Exception]) -> None:
-    assert isinstance(flickr._problem(code, "said so"), error)
-    assert "said so" in str(flickr._problem(code, "said so"))
-
-
 def test_an_exhausted_quota_says_when_to_come_back(tmp_path: Path) -> None:
     museum = museum_of(5)
     museum.faults.append(Fault("429", "rest/", retry_after=5_000))
@@ -336,27 +327,6 @@ def test_a_missing_key_or_contact_is_said_before_anything_is_asked(
     monkeypatch.setenv("FLICKR_API_KEY", "secret-key")
     with pytest.raises(ParamsError, match="without FLICKR_API_SECRET in the environment"):
         run(contact="me@example.org")
-
-
-def test_all_of_flickrs_licences_are_known_and_the_default_is_free_to_change() -> None:
-    assert sorted(flickr.LICENCES) == list(range(17))
-    for licence in flickr.FREE:
-        assert "-N" not in flickr.LICENCES[licence][0]
-    assert flickr.LICENCES[11][0] == "CC BY 4.0"
-    assert flickr.LICENCES[16][1].endswith("by-nc-nd/4.0/")
-
-
-@pytest.mark.parametrize(
-    ("block", "words"),
-    [
-        ({}, "give text or tags"),
-        ({"text": "a", "licences": [99]}, "licence 99 is unknown"),
-        ({"text": "a", "uploaded_after": 5, "uploaded_before": 4}, "lies before uploaded_after"),
-    ],
-)
-def test_an_impossible_flickr_query_is_one_sentence(block: dict[str, Any], words: str) -> None:
-    with pytest.raises(ParamsError, match=words):
-        flickr.FlickrQuery.read(block, "query")
 
 
 def test_a_photo_without_an_id_is_a_changed_api_and_one_without_extras_is_not(visit: Any) -> None:
@@ -389,17 +359,6 @@ def test_ukiyoe_falls_back_to_the_scaled_picture_and_asks_details_on_demand(tmp_
 @pytest.mark.parametrize("listing", [{"search": "", "artist": "nne-3"}, {"search": "", "source": "metro"}])
 def test_ukiyoe_lists_by_artist_and_by_source(listing: dict[str, Any], tmp_path: Path) -> None:
     assert collect(tmp_path / "raw", museum_of(40), "ukiyoe", **listing)
-
-
-def test_a_ukiyoe_listing_without_results_is_empty_and_a_strange_one_an_error() -> None:
-    nothing = '<span class="total"><strong>0</strong></span><div class="row"></div>'
-    assert ukiyoe.read_listing(nothing, "https://ukiyo-e.org/search") == ([], False)
-    for strange in ("<html></html>", '<span class="total"><strong>12</strong></span>'):
-        with pytest.raises(ShapeChanged, match="must follow"):
-            ukiyoe.read_listing(strange, "https://ukiyo-e.org/search")
-    cards = '<span class="total"><strong>2</strong></span>' + '<div class="img"><a class="new"></a></div>' * 2
-    with pytest.raises(ShapeChanged, match="2 of 2 prints"):
-        ukiyoe.read_listing(cards, "https://ukiyo-e.org/search")
 
 
 def test_the_demonstrations_museum_is_opened_and_closed_by_the_step_itself(tmp_path: Path) -> None:

@@ -1,0 +1,49 @@
+"""What the sites' answers mean, and what may be asked of them: codes, licences, queries, pages; no server needed."""
+
+from typing import Any
+
+import pytest
+
+from tasks.errors import BarenError, Blocked, ParamsError, ShapeChanged, Transient
+from tasks.scrape import flickr, ukiyoe
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [(105, Transient), (201, Transient), (0, Transient), (3, BarenError), (18, BarenError), (98, Blocked)],
+)
+def test_flickrs_codes_mean_what_they_mean(code: int, error: type[Exception]) -> None:
+    assert isinstance(flickr._problem(code, "said so"), error)
+    assert "said so" in str(flickr._problem(code, "said so"))
+
+
+def test_all_of_flickrs_licences_are_known_and_the_default_is_free_to_change() -> None:
+    assert sorted(flickr.LICENCES) == list(range(17))
+    for licence in flickr.FREE:
+        assert "-N" not in flickr.LICENCES[licence][0]
+    assert flickr.LICENCES[11][0] == "CC BY 4.0"
+    assert flickr.LICENCES[16][1].endswith("by-nc-nd/4.0/")
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [
+        ({}, "give text or tags"),
+        ({"text": "a", "licences": [99]}, "licence 99 is unknown"),
+        ({"text": "a", "uploaded_after": 5, "uploaded_before": 4}, "lies before uploaded_after"),
+    ],
+)
+def test_an_impossible_flickr_query_is_one_sentence(block: dict[str, Any], words: str) -> None:
+    with pytest.raises(ParamsError, match=words):
+        flickr.FlickrQuery.read(block, "query")
+
+
+def test_a_ukiyoe_listing_without_results_is_empty_and_a_strange_one_an_error() -> None:
+    nothing = '<span class="total"><strong>0</strong></span><div class="row"></div>'
+    assert ukiyoe.read_listing(nothing, "https://ukiyo-e.org/search") == ([], False)
+    for strange in ("<html></html>", '<span class="total"><strong>12</strong></span>'):
+        with pytest.raises(ShapeChanged, match="must follow"):
+            ukiyoe.read_listing(strange, "https://ukiyo-e.org/search")
+    cards = '<span class="total"><strong>2</strong></span>' + '<div class="img"><a class="new"></a></div>' * 2
+    with pytest.raises(ShapeChanged, match="2 of 2 prints"):
+        ukiyoe.read_listing(cards, "https://ukiyo-e.org/search")
