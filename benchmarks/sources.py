@@ -32,6 +32,15 @@ from tasks.scrape.source import Item, Manners, Mark, Shot, Source, Web
 from tasks.settings import Settings
 
 IN_FLIGHT = 16
+CHILD = """
+import sys
+from pathlib import Path
+from benchmarks.sources import scrape
+out = Path(sys.argv[1])
+scrape(out, sys.argv[2], int(sys.argv[3]), out.name)
+# the peak since this program began, in KiB; ru_maxrss would begin with the parent's
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
@@ -175,8 +184,8 @@ def _memory(home: Path, quick: bool) -> dict[str, float]:
     for count in (2_000, 20_000):
         with _served(home, count, 4_000) as base:
             child = _child(home / f"memory{count}", base, count)
-            _, _, usage = os.wait4(child.pid, 0)
-            peaks.append(usage.ru_maxrss / 1024)
+            told, _ = child.communicate()
+            peaks.append(float(told) / 1024)
             assert _kept(home / f"memory{count}") == count
         shutil.rmtree(home / f"memory{count}")
     return {"memory_growth_mb": peaks[1] - peaks[0]}
@@ -226,10 +235,10 @@ def _cpu() -> float:
 
 
 def _child(out: Path, base: str, count: int) -> "subprocess.Popen[bytes]":
-    code = "import sys; from pathlib import Path; from benchmarks.sources import scrape; scrape(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), Path(sys.argv[1]).name)"  # noqa: E501
     root = Path(__file__).resolve().parents[1]
     environment = {**os.environ, "PYTHONPATH": str(root)}
-    return subprocess.Popen([sys.executable, "-c", code, str(out), base, str(count)], env=environment)
+    command = [sys.executable, "-c", CHILD, str(out), base, str(count)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
 
 
 @contextmanager
