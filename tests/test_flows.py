@@ -198,6 +198,7 @@ def test_the_schedule_makes_scheduled_runs(server: str, start: Start) -> None:
         return {run["expected_start_time"][11:16] for run in scheduled} == {"03:00", "05:00"}
 
     wait_until(seen, seconds=180)
+    assert scheduled
     serving.send_signal(signal.SIGTERM)
     serving.communicate(timeout=60)
 

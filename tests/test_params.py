@@ -20,7 +20,9 @@ def content() -> dict[str, Any]:
 
 
 def test_the_demonstration_is_right() -> None:
-    Params.load(ROOT / "params.yaml").check()
+    params = Params.load(ROOT / "params.yaml")
+    params.check()
+    assert "travelgan" in params.recipes
 
 
 def spoil(content: dict[str, Any], place: str, value: Any) -> None:

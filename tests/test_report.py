@@ -184,7 +184,7 @@ def test_an_original_that_is_gone_or_damaged_leaves_a_gap_and_no_failure(tmp_pat
     packed(tmp_path, prepared(tmp_path, raw(tmp_path)))
     (tmp_path / "1-raw" / "prints" / "pictures" / "0.png").unlink()
     (tmp_path / "1-raw" / "prints" / "pictures" / "9.png").write_bytes(b"no picture")
-    written(tmp_path)
+    assert 'id="set-prints"' in written(tmp_path)
 
 
 def test_the_page_is_the_same_when_nothing_changed(tmp_path: Path) -> None:

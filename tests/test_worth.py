@@ -28,14 +28,16 @@ def page_of_writing() -> np.ndarray:
 
 
 def refusal(picture: np.ndarray, worth: Worth | None = None) -> str:
-    with pytest.raises(PictureRefused) as refused:
+    try:
         require_worth(measure(picture), worth or Worth())
-    return refused.value.reason
+    except PictureRefused as refused:
+        return refused.reason
+    return "none"
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
 def test_photographs_are_worth_it(name: str) -> None:
-    require_worth(measure(PHOTOGRAPHS[name]), Worth())
+    assert refusal(PHOTOGRAPHS[name]) == "none"
 
 
 def test_each_fault_has_its_name() -> None:
@@ -52,7 +54,8 @@ def test_each_fault_has_its_name() -> None:
 
 def test_bounds_can_be_lifted() -> None:
     grey = cv2.cvtColor(cv2.cvtColor(PHOTOGRAPHS["cat"], cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    require_worth(measure(grey), Worth(min_colour=0))
+    assert refusal(grey) == "greyscale"
+    assert refusal(grey, Worth(min_colour=0)) == "none"
 
 
 def test_size_hardly_matters() -> None:
