@@ -340,3 +340,49 @@ def test_a_private_host_is_reached_where_params_name_it(museum: Museum, clock: F
         session.get(f"http://127.0.0.1:{museum.port}/a")
     assert len(museum.log) == 1
     session.close()
+
+
+class TestPicturesAnywhere:
+    """A source whose manners say `anywhere` fetches pictures from every host, and pages from its own alone."""
+
+    @pytest.fixture
+    def roaming(self, museum: Museum, clock: FakeClock, tmp_path: Path) -> Iterator[PoliteWeb]:
+        manners = Manners(hosts=(HOST,), anywhere=True, pause=1.0, pauses={f"other.example{MUSEUM}": 5.0})
+        web = PoliteWeb(
+            manners, contact="x", pages=tmp_path, opened=datetime.now(UTC), clock=clock, museum_port=museum.port
+        )
+        yield web
+        web.close()
+
+    def test_a_picture_comes_from_elsewhere_at_that_hosts_own_pause_and_by_its_robots(
+        self, roaming: PoliteWeb, museum: Museum, clock: FakeClock, tmp_path: Path
+    ) -> None:
+        for name in ("a", "b"):
+            roaming.picture(f"http://other.example{MUSEUM}/{name}.jpg", tmp_path / name, 2_000_000, no)
+        assert [asked.path for asked in museum.log] == ["/robots.txt", "/a.jpg", "/b.jpg"]
+        assert clock.slept == pytest.approx(10.0)
+        with pytest.raises(Blocked, match="robots"):
+            roaming.picture(f"http://other.example{MUSEUM}/private/c.jpg", tmp_path / "c", 2_000_000, no)
+
+    def test_a_page_from_elsewhere_is_not_asked_for(self, roaming: PoliteWeb, museum: Museum) -> None:
+        with pytest.raises(Blocked, match="none of the source's hosts"):
+            roaming.text(f"http://other.example{MUSEUM}/a")
+        assert museum.log == []
+
+    def test_a_foreign_host_that_refuses_again_and_again_ends_nothing(
+        self, roaming: PoliteWeb, museum: Museum, tmp_path: Path
+    ) -> None:
+        museum.faults.append(Fault("403", "other.example"))
+        for number in range(8):
+            with pytest.raises(Blocked):
+                roaming.picture(f"http://other.example{MUSEUM}/{number}.jpg", tmp_path / "a", 2_000_000, no)
+        assert len(museum.log) <= 6
+        assert roaming.session.broken() is None
+        assert roaming.picture(f"{URL}/a.jpg", tmp_path / "a", 2_000_000, no).bytes == len(BODY)
+
+    def test_a_file_is_fetched_once_while_the_batch_is_open(self, roaming: PoliteWeb, museum: Museum) -> None:
+        for _ in range(2):
+            assert roaming.file(f"{URL}/all.jpg", 2_000_000).read_bytes() == BODY
+        assert len([asked for asked in museum.log if asked.path == "/all.jpg"]) == 1
+        with pytest.raises(PictureRefused, match="too many bytes"):
+            roaming.file(f"{URL}/more.jpg", 1_000)

@@ -16,18 +16,23 @@ from tasks.errors import Blocked
 MUSEUM = ".museum.test"  # the museum's name for a host is the host's own with this behind it (RFC 6761: never real)
 
 
-def require_host(url: str, hosts: tuple[str, ...]) -> str:
-    """The host of `url`, in lower case; Blocked unless it is http(s) and one of `hosts` or below one."""
+def require_host(url: str, hosts: tuple[str, ...] | None) -> str:
+    """The host of `url`, in lower case; Blocked unless it is http(s) and one of `hosts` or below one (None: any)."""
     parts = urlsplit(url)
     host = (parts.hostname or "").lower()
     if parts.scheme not in ("http", "https") or not host:
         raise Blocked(f"{shown(url)} is no address of the web and was not asked for")
-    if not any(host == allowed or host.endswith("." + allowed) for allowed in hosts):
+    if hosts is not None and not is_below(host, hosts):
         raise Blocked(
             f"{shown(url)} leads to {host}, which is none of the source's hosts ({', '.join(hosts)}), "
             "and was not asked for"
         )
     return host
+
+
+def is_below(host: str, hosts: tuple[str, ...]) -> bool:
+    """Whether the host is one of `hosts` or a subdomain of one."""
+    return any(host == allowed or host.endswith("." + allowed) for allowed in hosts)
 
 
 def shown(url: str) -> str:

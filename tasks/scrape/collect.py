@@ -76,7 +76,7 @@ def query_fingerprint(source: Source[Any], query: Settings, settings: Scrape) ->
 
 def require_means(source: Source[Any], settings: Scrape, where: str) -> None:
     """Raise ParamsError, before anything is asked, where the contact (it stands at `where`) or a secret is missing."""
-    if not source.manners.hosts or settings.site == "museum":
+    if not source.manners.on_the_web or settings.site == "museum":
         return
     if not settings.contact:
         raise ParamsError(
@@ -99,7 +99,7 @@ def open_web(
         from tasks.scrape.museum import open_museum
 
         port = stack.enter_context((museum or open_museum)()).port
-        manners = replace(HERE, hosts=manners.hosts, robots=manners.robots)
+        manners = replace(HERE, hosts=manners.hosts, anywhere=manners.anywhere, robots=manners.robots)
     web = PoliteWeb(
         manners,
         contact=settings.contact,
@@ -131,7 +131,7 @@ class _Run:
         ledger, limit = self._ledger, self._settings.limit
         if ledger.kept() >= limit:
             return
-        workers = self._web.session.manners.connections if self._source.manners.hosts else 1
+        workers = self._web.session.manners.connections if self._source.manners.on_the_web else 1
         with ThreadPoolExecutor(workers) as pool:
             try:
                 for found in self._source.discover(self._query, self._web, ledger.cursor):

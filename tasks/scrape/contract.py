@@ -63,7 +63,7 @@ def _lazy(visit: Visit) -> None:
     """The first item costs at most two requests besides robots.txt."""
     before = visit.web.session.num_requests
     next((found for found in visit.source.discover(visit.query, visit.web, None) if isinstance(found, Item)), None)
-    robots = 1 if visit.source.manners.robots and visit.source.manners.hosts else 0
+    robots = 1 if visit.source.manners.robots and visit.source.manners.on_the_web else 0
     if (asked := visit.web.session.num_requests - before) > 2 + robots:
         raise Broken(f"it took {asked} requests; yield items as soon as a page is read")
 
@@ -76,7 +76,7 @@ def _sound(visit: Visit) -> None:
     for item in items:
         if not (item.key and item.page and item.shots and all(shot.url for shot in item.shots)):
             raise Broken(f"{item!r} lacks one of key, page, shots")
-        if visit.source.manners.hosts and not all(
+        if visit.source.manners.on_the_web and not all(
             url.startswith(("http://", "https://")) for url in (item.page, *(shot.url for shot in item.shots))
         ):
             raise Broken(f"{item.key} has an address that is not absolute")

@@ -1,6 +1,7 @@
 """A requests.Session with manners: whoever is handed it (flickrapi, say) paces, waits and retries without knowing."""
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -11,7 +12,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from tasks.errors import Blocked, Gone, PictureRefused, SourceError, Transient
-from tasks.scrape.address import require_host, shown
+from tasks.scrape.address import is_below, require_host, shown
 from tasks.scrape.clock import Clock
 from tasks.scrape.pace import Pace
 from tasks.scrape.robots import EVERYTHING, NOTHING, Robots, read_robots
@@ -42,16 +43,17 @@ class PoliteSession(requests.Session):
         self._paces: dict[str, Pace] = {}
         self._robots: dict[str, Robots] = {}
         self._lock = threading.Lock()
-        self._robots_lock = threading.Lock()
+        self._asking_robots: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
 
     def request(
         self, method: str, url: str, *args: Any, refuse: Refuse | None = None, **kwargs: Any
     ) -> requests.Response:  # type: ignore[override]  # pyright: ignore
-        """The answer to one request, redirects followed host by host."""
+        """The answer to one request, redirects followed host by host; one for a picture comes with a `refuse`."""
+        hosts = None if self.manners.anywhere and refuse is not None else self.hosts
         for _ in range(HOPS + 1):
-            host = require_host(url, self.hosts)
+            host = require_host(url, hosts)
             self._require_robots(url, host)
             response = self._persist(method, url, *args, **kwargs)
             location = response.headers.get("Location")
@@ -69,12 +71,14 @@ class PoliteSession(requests.Session):
         """The pace of one host."""
         with self._lock:
             if host not in self._paces:
-                self._paces[host] = Pace(host, self.manners.pause, self.manners.per_hour, self.clock)
+                pause = self.manners.pauses.get(host, self.manners.pause)
+                self._paces[host] = Pace(host, pause, self.manners.per_hour, self.clock)
             return self._paces[host]
 
     def broken(self) -> SourceError | None:
-        """What ended our patience with a host, if anything did."""
-        return next((pace.broken for pace in self._paces.values() if pace.broken is not None), None)
+        """What ended our patience with one of the source's own hosts, if anything did."""
+        ours = (pace for host, pace in [*self._paces.items()] if is_below(host, self.hosts))
+        return next((pace.broken for pace in ours if pace.broken is not None), None)
 
     def _persist(self, method: str, url: str, *args: Any, **kwargs: Any) -> requests.Response:
         pace = self.pace((urlsplit(url).hostname or "").lower())
@@ -116,7 +120,9 @@ class PoliteSession(requests.Session):
         if not self.manners.robots:
             return
         parts = urlsplit(url)
-        with self._robots_lock:
+        with self._lock:
+            asking = self._asking_robots[host]
+        with asking:
             if host not in self._robots:
                 self._robots[host] = self._ask_robots(f"{parts.scheme}://{parts.netloc}/robots.txt")
                 self.pace(host).at_least(self._robots[host].delay)

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from tasks.settings import Settings
@@ -60,13 +61,24 @@ class Mark:
 
 @dataclass(frozen=True)
 class Manners:
-    """How a site wants to be asked. No host but `hosts` (and their subdomains) is ever contacted."""
+    """How a site wants to be asked. No host but `hosts` (and their subdomains) is ever contacted.
+
+    A source that finds pictures wherever they lie, as a search engine does, says `anywhere`: then pictures, and they
+    alone, are fetched from every public host.
+    """
 
     hosts: tuple[str, ...] = ()
+    anywhere: bool = False
     pause: float = 1.0  # seconds between two requests to one host
+    pauses: Mapping[str, float] = field(default_factory=dict[str, float])  # of hosts that want another one
     per_hour: int | None = None  # requests to one host in any hour
     connections: int = 2  # pictures under way at once
     robots: bool = True  # robots.txt is asked for and obeyed
+
+    @property
+    def on_the_web(self) -> bool:
+        """Whether anybody is asked; if not, the pictures lie on this machine."""
+        return bool(self.hosts) or self.anywhere
 
 
 class Web(Protocol):
@@ -95,6 +107,10 @@ class Web(Protocol):
 
     def json(self, url: str, **params: str | int) -> Any:
         """The value of a JSON answer."""
+        ...
+
+    def file(self, url: str, max_bytes: int) -> Path:
+        """A file that is no picture, whole, while the batch is open. PictureRefused where it is too large."""
         ...
 
 

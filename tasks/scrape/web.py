@@ -88,6 +88,16 @@ class PoliteWeb:
         self.text(url, **params)  # a captcha says so
         raise Transient(f"{shown(url)} gave something that is no JSON, three times")
 
+    def file(self, url: str, max_bytes: int) -> Path:
+        """A file that is no picture, kept while the batch is open; resumed where an earlier run broke off."""
+        path = self._page(url, {}).with_suffix(".file")
+        if not path.exists():
+            part = path.with_suffix(".part")
+            part.parent.mkdir(parents=True, exist_ok=True)
+            self.picture(url, part, max_bytes, lambda url: None)
+            part.replace(path)
+        return path
+
     def picture(self, url: str, part: Path, max_bytes: int, refuse: Refuse) -> Fetched:
         """The picture at `url`, byte for byte, in `part`; see tasks.scrape.download."""
         return download(self.session, url, part, max_bytes, refuse)
