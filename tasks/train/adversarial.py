@@ -5,14 +5,15 @@ from typing import Literal
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
-Adversarial = Literal["wgan", "hinge", "bce"]
+Adversarial = Literal["wgan", "hinge", "bce", "lsgan"]
 
 
 def critic_loss(kind: Adversarial, real: Tensor, fake: Tensor) -> Tensor:
     """What the critic minimises, from its logits of real and painted pictures.
 
     wgan: the negative Kantorovich-Rubinstein difference (Arjovsky et al. 2017), sound where the critic is
-    1-Lipschitz; hinge: Lim and Ye 2017; bce: Goodfellow et al. 2014, the mean of both cross-entropies.
+    1-Lipschitz; hinge: Lim and Ye 2017; bce: Goodfellow et al. 2014, the mean of both cross-entropies; lsgan: Mao et
+    al. 2017, the mean of both squared distances, of real ones from 1 and of painted ones from 0.
     """
     match kind:
         case "wgan":
@@ -21,8 +22,16 @@ def critic_loss(kind: Adversarial, real: Tensor, fake: Tensor) -> Tensor:
             return relu(1 - real).mean() + relu(1 + fake).mean()
         case "bce":
             return (softplus(-real).mean() + softplus(fake).mean()) / 2
+        case "lsgan":
+            return ((real - 1).square().mean() + fake.square().mean()) / 2
 
 
 def generator_loss(kind: Adversarial, fake: Tensor) -> Tensor:
     """What the generator minimises, from the critic's logits of what it painted; bce in its non-saturating form."""
-    return softplus(-fake).mean() if kind == "bce" else -fake.mean()
+    match kind:
+        case "wgan" | "hinge":
+            return -fake.mean()
+        case "bce":
+            return softplus(-fake).mean()
+        case "lsgan":
+            return (fake - 1).square().mean()

@@ -129,7 +129,7 @@ class _Training:
         self.went_back = True
         for optimizer in self.recipe.optimizers.values():
             for group in optimizer.param_groups:
-                group["lr"] /= 2
+                group |= {key: group[key] / 2 for key in ("lr", "initial_lr") if key in group}  # and what it falls from
         self.board.close()
         self.board = Board(self.folder, resume_at=self.done)
         self.progress.say(f"{failure}; gone back to step {self.done:,} with all rates halved, this once")

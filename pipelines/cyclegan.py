@@ -1,0 +1,264 @@
+"""CycleGAN: two painters, there and back, learn from pictures that are no pairs.
+
+What is painted and painted back must be the picture that it was, a picture that is of the other set already must stay
+as it is, and two critics judge every patch by itself (Zhu et al. 2017, arXiv:1703.10593). The generators are those of
+Johnson et al. 2016 (arXiv:1603.08155) with nine residual blocks, the critics those of Isola et al. 2017 on 70x70 px.
+"""
+
+import copy
+import itertools
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from tasks.settings import Settings
+from tasks.train.adversarial import critic_loss, generator_loss
+from tasks.train.average import averaged_copy
+from tasks.train.recipe import Losses, Pictures, Run
+from tasks.train.settings import Train as LoopSettings
+
+KIND: Literal["translation"] = "translation"
+
+
+class Networks(Settings):
+    """The shapes of the four networks; both generators are alike, and both critics."""
+
+    side: int = Field(256, ge=16, multiple_of=4)  # of the square pictures learned from, in pixels
+    filters: int = Field(64, ge=2)  # of the first layer of each network
+    blocks: int = Field(9, ge=1)  # residual blocks of a generator; the article's nine are for 256 px, six do for 128
+    critic_layers: int = Field(3, ge=1, le=5)  # halvings of a critic; 3 make it judge patches of 70x70 px, 2 of 34x34
+
+    @model_validator(mode="after")
+    def _critic_fits(self) -> "Networks":
+        if self.side >> self.critic_layers < 3:
+            raise ValueError(
+                f"the critic's last kernel finds no whole patch in {self.side} px halved {self.critic_layers} times; "
+                f"lower critic_layers, or take a side of at least {3 << self.critic_layers} px"
+            )
+        return self
+
+
+class Train(LoopSettings):
+    """How the four networks learn."""
+
+    batch: int = Field(1, ge=1)  # as in the article; more is quicker a picture, and takes more epochs
+    layout: Literal["contiguous", "channels_last"] = "contiguous"  # reflected borders and instance norm are quicker so
+    average_half_life: int = Field(0, ge=0)  # the article averages nothing
+    loss: Literal["bce", "lsgan"] = "bce"  # cross-entropy as the article says; its code ran least squares
+    rate_generator: float = Field(2e-4, gt=0)  # Adam's
+    rate_critic: float = Field(2e-4, gt=0)
+    beta1: float = Field(0.5, ge=0, lt=1)
+    beta2: float = Field(0.999, ge=0, lt=1)
+    steady: float = Field(0.5, ge=0, le=1)  # share of the run with these rates; from then on they fall evenly to zero
+    cycle: float = Field(10.0, ge=0)  # weight of painting back what was painted
+    identity: float = Field(5.0, ge=0)  # weight of leaving pictures of the other set as they are, which keeps colours
+    pool: int = Field(50, ge=0)  # earlier paintings that a critic is shown in place of half of the new ones
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions whose result is added to what went in: [B,C,H,W] -> the same."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(width, width, 3, 1, 1, padding_mode="reflect"), nn.InstanceNorm2d(width), nn.ReLU(),
+            nn.Conv2d(width, width, 3, 1, 1, padding_mode="reflect"), nn.InstanceNorm2d(width),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B,C,H,W] -> the same."""
+        return x + self.layers(x)
+
+
+class Generator(nn.Module):
+    """Halved twice, residual blocks, doubled twice: [B,3,H,W] in (-1,1) -> the same; H and W multiples of 4."""
+
+    def __init__(self, filters: int, blocks: int) -> None:
+        super().__init__()
+        widths = (filters, 2 * filters, 4 * filters)
+        layers: list[nn.Module] = [nn.Conv2d(3, filters, 7, 1, 3, padding_mode="reflect")]
+        for before, after in itertools.pairwise(widths):
+            layers += [nn.InstanceNorm2d(before), nn.ReLU(), nn.Conv2d(before, after, 3, 2, 1)]
+        layers += [nn.InstanceNorm2d(widths[-1]), nn.ReLU(), *(Residual(widths[-1]) for _ in range(blocks))]
+        for before, after in zip(widths[::-1], widths[-2::-1], strict=False):
+            layers += [nn.ConvTranspose2d(before, after, 3, 2, 1, 1), nn.InstanceNorm2d(after), nn.ReLU()]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(filters, 3, 7, 1, 3, padding_mode="reflect"), nn.Tanh())
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Paint `pictures`, float [B,3,H,W] in (-1,1)."""
+        return self.layers(pictures)
+
+
+class Critic(nn.Module):
+    """One logit for each patch: [B,3,H,W] -> [B,1,H/8-2,W/8-2] with three halvings; above zero for real."""
+
+    def __init__(self, filters: int, halvings: int) -> None:
+        super().__init__()
+        widths = [filters * min(2**level, 8) for level in range(halvings + 1)]
+        layers: list[nn.Module] = [nn.Conv2d(3, filters, 4, 2, 1), nn.LeakyReLU(0.2)]
+        for level, (before, after) in enumerate(itertools.pairwise(widths), 1):
+            layers += [nn.Conv2d(before, after, 4, 2 if level < halvings else 1, 1)]
+            layers += [nn.InstanceNorm2d(after), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, 1, 1))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """A logit for each patch."""
+        return self.layers(pictures)
+
+
+class Pool:
+    """Paintings of earlier steps, so that a critic does not only know the latest (Shrivastava et al. 2017)."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.kept: list[Tensor] = []  # each [3,H,W]
+
+    def swap(self, painted: Tensor) -> Tensor:
+        """[B,3,H,W] -> the same: while the pool fills, all new; then each is exchanged for an old one half the time."""
+        return torch.stack([self._swap(picture) for picture in painted]) if self.size else painted
+
+    def _swap(self, picture: Tensor) -> Tensor:
+        if len(self.kept) < self.size:
+            self.kept.append(picture.clone())
+        elif float(torch.rand((), device="cpu")) < 0.5:
+            place = int(torch.randint(self.size, (), device="cpu"))
+            picture, self.kept[place] = self.kept[place], picture.clone()
+        return picture
+
+
+class CycleGan:
+    """The recipe; see tasks.train.recipe for what each member means. `there` paints from -> to, `back` to -> from."""
+
+    name = "cyclegan"
+    reads = ("from", "to")
+
+    def __init__(self, networks: Networks, train: Train) -> None:
+        self.shapes, self.train, self.side = networks, train, networks.side
+        torch.manual_seed(train.seed)
+        self.there, self.back = (Generator(networks.filters, networks.blocks) for _ in range(2))
+        self.of_to, self.of_from = (Critic(networks.filters, networks.critic_layers) for _ in range(2))
+        generators: dict[str, nn.Module] = {"there": self.there, "back": self.back}
+        critics: dict[str, nn.Module] = {"critic_to": self.of_to, "critic_from": self.of_from}
+        self.networks = {**generators, **critics}
+        for network in self.networks.values():
+            network.apply(_first_weights)
+        self.averages = {name: averaged_copy(network) for name, network in generators.items()}
+        self.generator_optimizer = self._adam(generators, train.rate_generator)
+        self.critic_optimizer = self._adam(critics, train.rate_critic)
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            "generator": self.generator_optimizer, "critic": self.critic_optimizer,
+        }  # fmt: skip
+        self.pools = {"to": Pool(train.pool), "from": Pool(train.pool)}
+
+    def _adam(self, networks: Mapping[str, nn.Module], rate: float) -> torch.optim.Optimizer:
+        weights = [weight for network in networks.values() for weight in network.parameters()]
+        group = {"params": weights, "initial_lr": rate}
+        return torch.optim.Adam([group], rate, (self.train.beta1, self.train.beta2))
+
+    def sibling(self, seed: int) -> "CycleGan":
+        """The same recipe from other first weights."""
+        return CycleGan(self.shapes, self.train.model_copy(update={"seed": seed}))
+
+    def advance(self, step: int, num_steps: int) -> bool:
+        """The rates stand, then fall evenly to zero at the end of the run."""
+        falling = (1 - self.train.steady) * num_steps
+        share = min(1.0, (num_steps - step) / falling) if falling else 1.0
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = share * group["initial_lr"]
+        return False
+
+    def step(self, step: int, pictures: Pictures, run: Run) -> Losses:
+        """One step of both generators, then one of both critics, on the same paintings."""
+        there, back, losses = self._generator_step(pictures["from"], pictures["to"], run)
+        critic = self._critic_step({"to": (pictures["to"], there), "from": (pictures["from"], back)}, run)
+        return {**losses, "critic": critic}
+
+    def _generator_step(self, photos: Tensor, prints: Tensor, run: Run) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Gives what was painted there and back, [B,3,H,W] each, and the losses."""
+        for critic in (self.of_to, self.of_from):
+            critic.requires_grad_(False)
+        # instance norm measures each picture alone: painted in one batch or in two, the numbers are the same
+        keeps = self.train.identity > 0
+        there, kept_prints = _halves(run(self.there, torch.cat([photos, prints]) if keeps else photos), len(photos))
+        back, kept_photos = _halves(run(self.back, torch.cat([prints, photos]) if keeps else prints), len(prints))
+        again_photos, again_prints = run(self.back, there), run(self.there, back)
+        kind = self.train.loss
+        adversarial = generator_loss(kind, run(self.of_to, there)) + generator_loss(kind, run(self.of_from, back))
+        cycle = (again_photos - photos).abs().mean() + (again_prints - prints).abs().mean()
+        losses = {"adversarial": adversarial, "cycle": cycle}
+        total = adversarial + self.train.cycle * cycle
+        if keeps:
+            losses["identity"] = (kept_prints - prints).abs().mean() + (kept_photos - photos).abs().mean()
+            total = total + self.train.identity * losses["identity"]
+        self.generator_optimizer.zero_grad()
+        total.backward()
+        self.generator_optimizer.step()
+        for critic in (self.of_to, self.of_from):
+            critic.requires_grad_(True)
+        return there.detach(), back.detach(), {name: loss.detach() for name, loss in losses.items()}
+
+    def _critic_step(self, shown: Mapping[str, tuple[Tensor, Tensor]], run: Run) -> Tensor:
+        """`shown` has the real and the painted pictures of each critic; gives the mean of both losses."""
+        losses: list[Tensor] = []
+        for key, (real, painted) in shown.items():
+            logits = run(self.networks[f"critic_{key}"], torch.cat([real, self.pools[key].swap(painted)]))
+            losses.append(critic_loss(self.train.loss, *_halves(logits, len(real))))
+        self.critic_optimizer.zero_grad()
+        torch.stack(losses).sum().backward()
+        self.critic_optimizer.step()
+        return torch.stack(losses).mean().detach()
+
+    @torch.no_grad()
+    def paint(self, pictures: Pictures) -> Tensor:
+        """What becomes of the pictures of `from`."""
+        return self.averages["there"](pictures["from"])
+
+    @torch.no_grad()
+    def preview(self, pictures: Pictures) -> dict[str, Tensor]:
+        """In both directions: real, painted, painted back, and a picture of the other set left as it is."""
+        there, back = self.averages["there"], self.averages["back"]
+        photos, prints = pictures["from"], pictures["to"]
+        painted, unpainted = there(photos), back(prints)
+        return {
+            "from": photos, "painted": painted, "painted and back": back(painted), "from, left as it is": back(photos),
+            "to": prints, "back": unpainted, "back and painted": there(unpainted), "to, left as it is": there(prints),
+        }  # fmt: skip
+
+    def painter(self) -> nn.Module:
+        """The averaged generator from -> to."""
+        return copy.deepcopy(self.averages["there"]).eval()
+
+    def painter_back(self) -> nn.Module:
+        """The averaged generator to -> from."""
+        return copy.deepcopy(self.averages["back"]).eval()
+
+    def state(self) -> dict[str, Any]:
+        """The pools of paintings."""
+        return {"pools": {key: list(pool.kept) for key, pool in self.pools.items()}}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take the pools back."""
+        for key, pool in self.pools.items():
+            pool.kept = list(state["pools"][key])[: pool.size]
+
+
+def build(networks: Networks, train: Train) -> CycleGan:
+    """The recipe, untrained, its first weights drawn from train.seed."""
+    return CycleGan(networks, train)
+
+
+def _halves(both: Tensor, num: int) -> tuple[Tensor, Tensor]:
+    """The first `num` of a batch and the others."""
+    return both[:num], both[num:]
+
+
+def _first_weights(layer: nn.Module) -> None:
+    """Normal with deviation 0.02, as in the paper's code."""
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.normal_(layer.weight, 0.0, 0.02)
+        assert layer.bias is not None
+        nn.init.zeros_(layer.bias)

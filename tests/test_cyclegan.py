@@ -1,0 +1,149 @@
+"""CycleGAN: sizes as the article's networks, losses and pool by hand, both directions, and the fall of the rates."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pipelines import cyclegan
+from tasks.errors import ParamsError
+from tasks.train.adversarial import critic_loss, generator_loss
+
+
+def tiny(**changes: Any) -> cyclegan.CycleGan:
+    networks = {key: changes.pop(key) for key in list(changes) if key in cyclegan.Networks.model_fields}
+    shapes = {"side": 32, "filters": 4, "blocks": 1, **networks}
+    return cyclegan.build(cyclegan.Networks(**shapes), cyclegan.Train(**changes))
+
+
+def plain(network: nn.Module, *inputs: Tensor) -> Any:
+    return network(*inputs)
+
+
+def pictures(num: int = 2, side: int = 32) -> dict[str, Tensor]:
+    chance = torch.Generator().manual_seed(0)
+    return {key: torch.rand(num, 3, side, side, generator=chance) * 2 - 1 for key in ("from", "to")}
+
+
+def num_weights(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_the_articles_networks_have_their_sizes() -> None:
+    with torch.device("meta"):
+        recipe = cyclegan.build(cyclegan.Networks(), cyclegan.Train())
+        shown = torch.empty(1, 3, 256, 256)
+        assert recipe.there(shown).shape == shown.shape
+        assert recipe.of_to(shown).shape == (1, 1, 30, 30)
+    assert [num_weights(network) for network in recipe.networks.values()] == [11_378_179] * 2 + [2_764_737] * 2
+
+
+@pytest.mark.parametrize(("halvings", "patch"), [(1, 16), (2, 34), (3, 70)])
+def test_a_logit_sees_the_patch_it_judges(halvings: int, patch: int) -> None:
+    critic = nn.Sequential(
+        *(layer for layer in cyclegan.Critic(2, halvings).layers if not isinstance(layer, nn.InstanceNorm2d))
+    )
+    shown = torch.zeros(1, 3, 128, 128, requires_grad=True)
+    logits = critic(shown)
+    logits[0, 0, logits.shape[2] // 2, logits.shape[3] // 2].backward()
+    assert shown.grad is not None
+    rows = shown.grad.abs().sum(dim=(0, 1, 3)).nonzero()
+    assert int(rows.max() - rows.min()) + 1 == patch
+
+
+@pytest.mark.parametrize("loss", ["bce", "lsgan"])
+def test_the_generators_minimise_what_the_paper_says(loss: Any) -> None:
+    """Six passes and one sum, as the paper writes it, give the gradients of our four."""
+    recipe, shown = tiny(loss=loss), pictures()
+    recipe.generator_optimizer.step = lambda *_: None  # type: ignore[method-assign]
+    recipe._generator_step(shown["from"], shown["to"], plain)
+    weights = [*recipe.there.parameters(), *recipe.back.parameters()]
+    got = [weight.grad for weight in weights]
+
+    there, back, photos, prints = recipe.there, recipe.back, shown["from"], shown["to"]
+    painted, unpainted = there(photos), back(prints)
+    total = generator_loss(loss, recipe.of_to(painted)) + generator_loss(loss, recipe.of_from(unpainted))
+    total += 10 * ((back(painted) - photos).abs().mean() + (there(unpainted) - prints).abs().mean())
+    total += 5 * ((there(prints) - prints).abs().mean() + (back(photos) - photos).abs().mean())
+    for one, other in zip(got, torch.autograd.grad(total, weights), strict=True):
+        assert one is not None
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-6)
+    assert all(weight.grad is None for weight in recipe.of_to.parameters())
+
+
+def test_least_squares_by_hand() -> None:
+    real, fake = torch.tensor([2.0, 0.0]), torch.tensor([-3.0, 1.0])
+    assert float(critic_loss("lsgan", real, fake)) == (1 + 1 + 9 + 1) / 4
+    assert float(generator_loss("lsgan", fake)) == 16 / 2
+
+
+def test_a_pool_fills_and_then_gives_back_old_paintings_half_the_time() -> None:
+    torch.manual_seed(0)
+    pool = cyclegan.Pool(5)
+    painted = torch.arange(400.0)[:, None, None, None].expand(400, 3, 2, 2)
+    first = pool.swap(painted[:5])
+    assert torch.equal(first, painted[:5])
+    shown = pool.swap(painted[5:])[:, 0, 0, 0]
+    old = shown < torch.arange(5.0, 400.0)
+    assert 0.4 < float(old.float().mean()) < 0.6
+    assert (shown <= torch.arange(5.0, 400.0)).all()
+    assert len(set(shown.tolist())) == len(shown)  # a painting leaves the pool when it is shown again
+    assert cyclegan.Pool(0).swap(painted) is painted
+
+
+def test_pools_go_on_where_they_were() -> None:
+    recipe, again = tiny(pool=3), tiny(pool=3)
+    for step in range(3):
+        recipe.step(step, pictures(), plain)
+    again.load_state(recipe.state())
+    for key, pool in recipe.pools.items():
+        assert len(pool.kept) == 3
+        assert all(torch.equal(one, other) for one, other in zip(pool.kept, again.pools[key].kept, strict=True))
+
+
+def test_the_rates_stand_and_then_fall_to_zero() -> None:
+    recipe = tiny(rate_generator=0.25, rate_critic=0.5)
+    rates = []
+    for step in range(8):
+        assert not recipe.advance(step, 8)
+        rates.append([optimizer.param_groups[0]["lr"] for optimizer in recipe.optimizers.values()])
+    assert [rate for rate, _ in rates] == [0.25] * 5 + [0.1875, 0.125, 0.0625]
+    assert all(critic == 2 * generator for generator, critic in rates)
+    constant = tiny(steady=1.0)
+    constant.advance(7, 8)
+    assert constant.generator_optimizer.param_groups[0]["lr"] == 2e-4
+
+
+def test_grids_show_both_directions() -> None:
+    recipe, shown = tiny(), pictures()
+    rows = recipe.preview(shown)
+    assert len(rows) == 8
+    assert torch.equal(rows["painted"], recipe.painter()(shown["from"]))
+    assert torch.equal(rows["painted and back"], recipe.painter_back()(rows["painted"]))
+    assert torch.equal(rows["back and painted"], recipe.painter()(recipe.painter_back()(shown["to"])))
+    assert torch.equal(rows["to, left as it is"], recipe.painter()(shown["to"]))
+
+
+def test_without_identity_nothing_is_painted_for_it() -> None:
+    losses = tiny(identity=0.0).step(0, pictures(), plain)
+    assert losses.keys() == {"adversarial", "cycle", "critic"}
+
+
+@pytest.mark.parametrize(
+    ("block", "sentence"),
+    [
+        ({"side": 32, "critic_layers": 4}, "no whole patch in 32 px halved 4 times; lower critic_layers, or take a"),
+        ({"side": 50}, "recipes.cyclegan.networks.side is 50; input should be a multiple of 4"),
+    ],
+)
+def test_impossible_networks_are_said(block: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ParamsError, match=sentence):
+        cyclegan.Networks.read(block, "recipes.cyclegan.networks")
+
+
+@pytest.mark.parametrize("halvings", [1, 2, 3])
+def test_the_smallest_side_a_critic_takes(halvings: int) -> None:
+    side = max(16, 3 << halvings)
+    recipe = tiny(side=side, critic_layers=halvings)
+    recipe.step(0, pictures(1, side), plain)
