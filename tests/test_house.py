@@ -108,13 +108,14 @@ def test_both_sizes_of_params_have_the_same_keys() -> None:
     assert set(demonstration["recipes"]) <= set(articles["recipes"])
     for recipe, block in demonstration["recipes"].items():
         assert set(keys(block)) == set(keys(articles["recipes"][recipe])), f"recipes.{recipe}"
-    of_pictures = [
-        set(keys({**block, "scrape": {**block["scrape"], "query": None}}))  # a query has the keys of its source
-        for params in (demonstration, articles)
-        for block in params["pictures"].values()
-    ]
-    assert all({key.split(".")[0] for key in block} == {"scrape", "prepare", "shard"} for block in of_pictures)
-    assert all(block == of_pictures[0] for block in of_pictures)
+    assert demonstration["pictures"].keys() == articles["pictures"].keys()
+    for picture_set, block in demonstration["pictures"].items():
+        assert block.keys() == {"scrape", "prepare", "shard"}
+        of_both = [
+            {**each, "scrape": {**each["scrape"], "query": None}} for each in (block, articles["pictures"][picture_set])
+        ]
+        one, other = (set(keys(each)) for each in of_both)  # a query has the keys of its source
+        assert one == other, f"pictures.{picture_set}"
     assert set(keys(demonstration["report"])) == set(keys(articles["report"]))
 
 

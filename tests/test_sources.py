@@ -71,6 +71,7 @@ QUERIES: dict[str, dict[str, Any]] = {
     "ukiyoe": {"search": "w"},
     "sample": {"photographs": ["coffee"]},
     "folder": {"path": "mine"},
+    "drawn": {"side": 32},
 }
 ON_THE_WEB = ("flickr", "ukiyoe")
 

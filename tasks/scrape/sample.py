@@ -152,9 +152,9 @@ def _item(name: str, number: int, made_as: str, query: SampleQuery) -> Item:
 def picture_bytes(name: str, number: int, rendering: str, seed: int, sides: tuple[int, int]) -> bytes:
     """Picture `number` of a photograph, as a file: the package's own bytes for a whole photo, else JPEG or PNG."""
     if number == 0:
-        return _path(name).read_bytes() if rendering == "none" else _png(rendered(pixels(name), number))
+        return _path(name).read_bytes() if rendering == "none" else png(rendered(pixels(name), number))
     picture = detail(name, number, seed, sides).of(pixels(name))
-    return jpeg(picture) if rendering == "none" else _png(rendered(picture, number))
+    return jpeg(picture) if rendering == "none" else png(rendered(picture, number))
 
 
 def _path(name: str) -> Path:
@@ -246,7 +246,8 @@ def jpeg(picture: Picture, quality: int = 92) -> bytes:
     return file.getvalue()
 
 
-def _png(picture: Picture) -> bytes:
+def png(picture: Picture) -> bytes:
+    """The picture as a PNG file."""
     from PIL import Image
 
     file = io.BytesIO()
