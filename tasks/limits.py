@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from tasks.rows import WHITE
 from tasks.settings import Settings
 
 MOST_PIXELS = 2**28  # 268 million: no decoder here is ever asked for more
@@ -17,7 +18,7 @@ class Limits(Settings):
     min_side: int = Field(default=16, gt=0)  # pixels; anything smaller is an icon
     max_aspect: float = Field(default=20.0, ge=1)  # long side over short side; beyond lie slivers and rulers
     animated: Literal["first", "refuse"] = "first"  # take the first frame, or none
-    matte: tuple[int, int, int] = (255, 255, 255)  # the sRGB colour that shows where a picture is transparent
+    matte: str = Field(default=WHITE, pattern="^#[0-9a-f]{6}$")  # the sRGB colour that shows where it is transparent
 
 
 LIMITS = Limits()

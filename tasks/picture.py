@@ -79,9 +79,14 @@ def open_reduced(path: Path, least: int, limits: Limits = LIMITS) -> tuple[Pixel
 
 
 def cut_all(path: Path, crops: Sequence[Crop], limits: Limits = LIMITS) -> list[Pixels]:
-    """The squares that `crops` name of the file at `path`; decoded no larger than the least shrunk of them needs."""
+    """The squares that `crops` name of the file at `path`, on the matte they name.
+
+    It is decoded no larger than the least shrunk of them needs.
+    """
     picture, header = _open(
-        path, limits, lambda _: _reduction(min(min(crop.width, crop.height) // crop.side for crop in crops))
+        path,
+        limits.model_copy(update={"matte": crops[0].matte}),
+        lambda _: _reduction(min(min(crop.width, crop.height) // crop.side for crop in crops)),
     )
     across, down = picture.shape[1] / header.width, picture.shape[0] / header.height
     return [cut(picture, _scaled(crop, across, down)) for crop in crops]
@@ -195,7 +200,7 @@ def _jpeg(data: bytes, part: int) -> Pixels:
     return np.asarray(pixels, np.uint8)
 
 
-def _rgb(image: Image.Image, matte: tuple[int, int, int]) -> Pixels:
+def _rgb(image: Image.Image, matte: str) -> Pixels:
     """A decoded image as RGB in sRGB, its transparency laid on `matte`."""
     profile = _profile(image)
     if image.mode == "I" or image.mode.startswith("I;16"):

@@ -16,6 +16,7 @@ from tasks.files import read_json_lines
 
 Split = Literal["train", "held_out"]
 T = TypeVar("T")
+WHITE = "#ffffff"
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Crop:
     height: int
     side: int
     turn: float = 0.0  # degrees clockwise
+    matte: str = WHITE  # the colour that shows where the picture is transparent; one for all crops of a picture
 
 
 @dataclass(frozen=True)

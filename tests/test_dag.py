@@ -88,6 +88,13 @@ def test_a_judgement_of_curation_makes_preparing_stale(copy: Path) -> None:
     assert stale(copy) == {f"prepare@{picture_set}"}
 
 
+def test_code_that_decides_makes_its_step_stale_and_nothing_that_asks_the_web(copy: Path) -> None:
+    (copy / "tasks/prepare/borders.py").write_text("# finds more\n")
+    assert stale(copy) == {f"prepare@{name}" for name in PARAMS["pictures"]}
+    (copy / "tasks/picture.py").write_text("# decodes otherwise\n")
+    assert stale(copy) == {f"{step}@{name}" for step in ("prepare", "shard") for name in PARAMS["pictures"]}
+
+
 def test_bytecode_and_half_written_files_make_nothing_stale(copy: Path) -> None:
     for folder in (copy / "data/1-raw", copy / "data/3-shards" / next(iter(PARAMS["pictures"]))):
         (folder / "__pycache__").mkdir()

@@ -84,7 +84,7 @@ def test_pixels_without_an_agreed_white_are_refused(tmp_path: Path) -> None:
 def test_transparency_shows_the_matte_and_not_what_is_hidden(tmp_path: Path, mode: str) -> None:
     image = Image.new("RGBA", (40, 40), (0, 0, 0, 0))
     image.paste((90, 90, 90, 255), (0, 0, 40, 20))
-    pixels = open_picture(saved(tmp_path, "a.png", image.convert(mode)), Limits(matte=(250, 200, 10)))
+    pixels = open_picture(saved(tmp_path, "a.png", image.convert(mode)), Limits(matte="#fac80a"))
     assert close(pixels[:20], (90, 90, 90))
     assert close(pixels[20:], (250, 200, 10))
 

@@ -73,6 +73,17 @@ def test_the_centre_is_cut_without_resizing(tmp_path: Path) -> None:
     assert np.array_equal(cut(picture, row.crop), picture[4:36, 9:41])
 
 
+def test_the_colour_under_a_transparent_picture_reaches_the_cut(tmp_path: Path) -> None:
+    raw = raw_folder(tmp_path / "raw", [(50, 40)])
+    image = Image.open(raw / "pictures/0000.png").convert("RGBA")
+    image.paste((0, 0, 0, 0), (0, 0, 25, 40))
+    image.save(raw / "pictures/0000.png")
+    (row,) = prepared(raw, tmp_path / "out", limits=Limits(matte="#1e5078"))
+    assert row.crop is not None
+    (square,) = cut_all(raw / "pictures/0000.png", [row.crop])
+    assert np.array_equal(square[:, :16], np.broadcast_to([30, 80, 120], (32, 16, 3)))
+
+
 def test_every_candidate_is_counted_once(tmp_path: Path) -> None:
     more = [
         scraped(90, outcome="refused", reason="placeholder", file=None),

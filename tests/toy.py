@@ -70,8 +70,8 @@ def make_toy(root: Path) -> Path:
     (root / "curation").mkdir()
     for picture_set in PARAMS["pictures"]:
         shutil.copy(ROOT / f"curation/{picture_set}.csv", root / "curation")
-    (root / "tasks/train").mkdir(parents=True)
-    for file in re.findall(r"tasks/train/\w+\.py", (ROOT / "dvc.yaml").read_text()):
+    for file in re.findall(r"tasks/[\w/]+\.py", (ROOT / "dvc.yaml").read_text()):
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
         (root / file).write_text("# steady\n")
     (root / "pipelines").mkdir()
     for recipe in PARAMS["recipes"]:

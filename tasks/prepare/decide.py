@@ -53,7 +53,8 @@ class Decider:
         measures = measure(sound)
         if not by_hand:
             require_worth(measures, settings.worth)
-        crops = [(_at_full_size(crop, scale), score) for crop, score in self._crops(picture, box)]
+        matte = settings.limits.matte
+        crops = [(replace(_at_full_size(crop, scale), matte=matte), score) for crop, score in self._crops(picture, box)]
         if settings.trim:
             measures["trimmed"] = round(1 - box.width * box.height / (width * height), 4)
         return Decision(
