@@ -115,8 +115,8 @@ def _cap(home: Path, quick: bool) -> dict[str, float]:
         def opened() -> Iterator[Museum]:
             yield museum
 
-        web = collect.open_web(Flickr(), settings, home / "pages", NOON, Clock(), stack, opened)
         query = Flickr.Query.read({"text": "sea"}, "query")
+        web = collect.open_web(Flickr(), query, settings, home / "pages", NOON, Clock(), stack, opened)
         keys = [found.key for found in Flickr().discover(query, web, None) if isinstance(found, Item)]
         return {"flickr_found_10k": len(set(keys)), "flickr_calls_10k": len(museum.log)}
 

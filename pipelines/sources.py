@@ -86,10 +86,12 @@ def _visit(chosen: argparse.Namespace) -> Generator[Any]:
     query = source.Query.read(yaml.safe_load(chosen.query) if chosen.query else dict(source.example), "--query")
     site = chosen.site or ("museum" if chosen.name in SITES else "web")
     settings = Scrape(use=chosen.name, limit=1, site=site, contact=chosen.contact)
-    require_means(source, settings, "--contact")
+    require_means(source, query, settings, "--contact")
+    if notice := source.notice(query):
+        print(notice)
     with ExitStack() as stack:
         pages = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        web = open_web(source, settings, pages, datetime.now(UTC), Clock(progress.check), stack)
+        web = open_web(source, query, settings, pages, datetime.now(UTC), Clock(progress.check), stack)
         yield Visit(source, query, web)
 
 

@@ -100,9 +100,9 @@ def visit(tmp_path: Path) -> Iterator[Callable[[Source[Any], Mapping[str, Any]],
 
         def enter(source: Source[Any], query: Mapping[str, Any]) -> Visit:
             settings = Scrape(use="x", limit=1, site="museum")
-            now = datetime.now(UTC)
-            web = collect.open_web(source, settings, tmp_path / "pages", now, FakeClock(), stack)
-            return Visit(source, source.Query.read(query, "query"), web)
+            now, asked = datetime.now(UTC), source.Query.read(query, "query")
+            web = collect.open_web(source, asked, settings, tmp_path / "pages", now, FakeClock(), stack)
+            return Visit(source, asked, web)
 
         yield enter
 

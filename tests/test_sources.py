@@ -113,7 +113,7 @@ def visit(tmp_path: Path) -> Iterator[Callable[..., tuple[Source[Any], Settings,
             museum = stack.enter_context(museum or museum_of(620, overlap=3))
             settings = scrape.Scrape(use=name, limit=1, site="museum")
             web = collecting.open_web(
-                source, settings, tmp_path / "pages", NOON, FakeClock(), stack, lambda: Open(museum)
+                source, query, settings, tmp_path / "pages", NOON, FakeClock(), stack, lambda: Open(museum)
             )
             return source, query, web, museum
 

@@ -51,12 +51,14 @@ def collect(
     source = find(settings.use)
     where = f"pictures.{picture_set}.scrape"
     query = source.Query.read(settings.query, f"{where}.query")
-    require_means(source, settings, f"params.yaml: {where}.contact")
+    require_means(source, query, settings, f"params.yaml: {where}.contact")
+    if notice := source.notice(query):
+        progress.say(f"scrape {picture_set}: {notice}")
     journal = scratch_folder("scrape", picture_set, "open")
     ledger = Ledger(out, journal, query_fingerprint(source, query, settings), now())
     with ExitStack() as stack:
         clock = clock or Clock(progress.check)
-        web = open_web(source, settings, journal / "pages", ledger.opened(), clock, stack, museum)
+        web = open_web(source, query, settings, journal / "pages", ledger.opened(), clock, stack, museum)
         run = _Run(source, query, web, ledger, settings)
         started = ledger.kept()
         for _ in progress.track(run.newly_kept(), f"scrape {picture_set}", settings.limit, start=started):
@@ -74,15 +76,15 @@ def query_fingerprint(source: Source[Any], query: Settings, settings: Scrape) ->
     return fingerprint(source.name, asked, *([] if settings.site == "web" else [settings.site]))
 
 
-def require_means(source: Source[Any], settings: Scrape, where: str) -> None:
+def require_means(source: Source[Any], query: Settings, settings: Scrape, where: str) -> None:
     """Raise ParamsError, before anything is asked, where the contact (it stands at `where`) or a secret is missing."""
-    if not source.manners.on_the_web or settings.site == "museum":
+    if not source.manners_for(query).on_the_web or settings.site == "museum":
         return
     if not settings.contact:
         raise ParamsError(
             f"{where} is missing; give an address or page of yours, which every site that is asked is told"
         )
-    if missing := [name for name in source.secrets if not os.environ.get(name)]:
+    if missing := [name for name in source.secrets_for(query) if not os.environ.get(name)]:
         raise ParamsError(
             f"{source.name} cannot be asked without {' and '.join(missing)} in the environment; set what is missing, "
             "or use `site: museum` to try it without"
@@ -90,11 +92,11 @@ def require_means(source: Source[Any], settings: Scrape, where: str) -> None:
 
 
 def open_web(
-    source: Source[Any], settings: Scrape, pages: Path, opened: datetime, clock: Clock, stack: ExitStack,
-    museum: OpenMuseum | None = None,
+    source: Source[Any], query: Settings, settings: Scrape, pages: Path, opened: datetime, clock: Clock,
+    stack: ExitStack, museum: OpenMuseum | None = None,
 ) -> PoliteWeb:  # fmt: skip
     """The web for one run, or the museum, which lives as long as `stack`."""
-    manners, port = source.manners, None
+    manners, port = source.manners_for(query), None
     if settings.site == "museum":
         from tasks.scrape.museum import open_museum
 
@@ -108,6 +110,7 @@ def open_web(
         clock=clock,
         museum_port=port,
         private=settings.private_hosts,
+        explain=source.explain,
     )
     stack.callback(web.close)
     return web
@@ -131,7 +134,8 @@ class _Run:
         ledger, limit = self._ledger, self._settings.limit
         if ledger.kept() >= limit:
             return
-        workers = self._web.session.manners.connections if self._source.manners.on_the_web else 1
+        manners = self._web.session.manners
+        workers = manners.connections if manners.on_the_web else 1
         with ThreadPoolExecutor(workers) as pool:
             try:
                 for found in self._source.discover(self._query, self._web, ledger.cursor):

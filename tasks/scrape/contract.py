@@ -63,7 +63,8 @@ def _lazy(visit: Visit) -> None:
     """The first item costs at most two requests besides robots.txt."""
     before = visit.web.session.num_requests
     next((found for found in visit.source.discover(visit.query, visit.web, None) if isinstance(found, Item)), None)
-    robots = 1 if visit.source.manners.robots and visit.source.manners.on_the_web else 0
+    manners = visit.source.manners_for(visit.query)
+    robots = 1 if manners.robots and manners.on_the_web else 0
     if (asked := visit.web.session.num_requests - before) > 2 + robots:
         raise Broken(f"it took {asked} requests; yield items as soon as a page is read")
 
@@ -76,7 +77,7 @@ def _sound(visit: Visit) -> None:
     for item in items:
         if not (item.key and item.page and item.shots and all(shot.url for shot in item.shots)):
             raise Broken(f"{item!r} lacks one of key, page, shots")
-        if visit.source.manners.on_the_web and not all(
+        if visit.source.manners_for(visit.query).on_the_web and not all(
             url.startswith(("http://", "https://")) for url in (item.page, *(shot.url for shot in item.shots))
         ):
             raise Broken(f"{item.key} has an address that is not absolute")
@@ -132,11 +133,11 @@ def _closed(visit: Visit) -> None:
 
 
 def _takes_its_own(visit: Visit) -> None:
-    """What it offers it does not itself refuse."""
-    for item in visit.items:
-        for shot in item.shots:
-            if reason := visit.source.refuse(shot.url):
-                raise Broken(f"{shot.url} is refused as {reason}")
+    """Most of what it offers it does not itself refuse."""
+    urls = [item.shots[0].url for item in visit.items if item.shots]
+    refused = [url for url in urls if visit.source.refuse(url)]
+    if 2 * len(refused) > len(urls):
+        raise Broken(f"{refused[0]} is refused as {visit.source.refuse(refused[0])}, and so are most")
 
 
 def _items(found: list[Item | Mark]) -> list[Item]:

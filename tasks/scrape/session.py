@@ -24,20 +24,25 @@ TIMEOUT = (10.0, 30.0)  # seconds to connect, and between two bytes
 LATER = (408, 425, 500, 502, 504)  # and 429 and 503, which also slow everybody down
 
 Refuse = Callable[[str], str | None]
+Explain = Callable[
+    [str, int, str], SourceError | None
+]  # an address, a status of 400 or more, and what was said with it
 
 
 class PoliteSession(requests.Session):
     """Every request of one source goes through here; an answer that comes back is good (status below 400).
 
     Raises Transient (tried TRIES times), Gone (404, 410), Blocked (401, 403, 451, robots.txt, a foreign or private
-    host, a challenge), Exhausted (told to wait longer than we would), PictureRefused where `refuse` knows the target.
+    host, a challenge), Exhausted (told to wait longer than we would), PictureRefused where `refuse` knows the target,
+    and what `explain` makes of what a host of the source says.
     """
 
     def __init__(
-        self, manners: Manners, agent: str, adapter: HTTPAdapter, clock: Clock, hosts: tuple[str, ...]
-    ) -> None:
+        self, manners: Manners, agent: str, adapter: HTTPAdapter, clock: Clock, hosts: tuple[str, ...],
+        explain: Explain = lambda url, status, body: None,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.manners, self.clock, self.hosts = manners, clock, hosts
+        self.manners, self.clock, self.hosts, self._explain = manners, clock, hosts, explain
         self.headers["User-Agent"] = agent
         self.num_requests = 0
         self._paces: dict[str, Pace] = {}
@@ -81,7 +86,8 @@ class PoliteSession(requests.Session):
         return next((pace.broken for pace in ours if pace.broken is not None), None)
 
     def _persist(self, method: str, url: str, *args: Any, **kwargs: Any) -> requests.Response:
-        pace = self.pace((urlsplit(url).hostname or "").lower())
+        host = (urlsplit(url).hostname or "").lower()
+        pace = self.pace(host)
         kwargs = {**kwargs, "allow_redirects": False, "timeout": TIMEOUT}
         why = ""
         for attempt in range(TRIES):
@@ -100,7 +106,10 @@ class PoliteSession(requests.Session):
             why = f"status {status}"
             challenged = response.headers.get("cf-mitigated") == "challenge"
             retry_after = _seconds(response.headers.get("Retry-After"), self.clock)
+            said = _start(response) if is_below(host, self.hosts) else ""
             response.close()
+            if said and (explained := self._explain(shown(url), status, said)) is not None:
+                raise explained
             if status in (404, 410):
                 pace.answered()
                 raise Gone(f"{shown(url)} is gone ({why})")
@@ -117,7 +126,7 @@ class PoliteSession(requests.Session):
         raise error
 
     def _require_robots(self, url: str, host: str) -> None:
-        if not self.manners.robots:
+        if not self.manners.robots and is_below(host, self.hosts):
             return
         parts = urlsplit(url)
         with self._lock:
@@ -139,6 +148,14 @@ class PoliteSession(requests.Session):
         except Transient:
             return NOTHING
         return read_robots(response.text[:500_000]) if response.ok and not response.is_redirect else EVERYTHING
+
+
+def _start(response: requests.Response) -> str:
+    """The beginning of what an error says of itself; "" where it breaks off."""
+    try:
+        return next(response.iter_content(20_000), b"").decode("utf-8", "replace")
+    except requests.RequestException:
+        return ""
 
 
 def _seconds(retry_after: str | None, clock: Clock) -> float | None:

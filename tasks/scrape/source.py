@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
+from tasks.errors import SourceError
 from tasks.settings import Settings
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Manners:
     pauses: Mapping[str, float] = field(default_factory=dict[str, float])  # of hosts that want another one
     per_hour: int | None = None  # requests to one host in any hour
     connections: int = 2  # pictures under way at once
-    robots: bool = True  # robots.txt is asked for and obeyed
+    robots: bool = True  # robots.txt of `hosts` is asked for and obeyed; any other host's always is
 
     @property
     def on_the_web(self) -> bool:
@@ -101,6 +102,10 @@ class Web(Protocol):
         """When this batch was opened (UTC): the present of every query, also for a run that goes on later."""
         ...
 
+    def now(self) -> datetime:
+        """What the clock says (UTC), for quotas that begin anew each day."""
+        ...
+
     def text(self, url: str, **params: str | int) -> str:
         """The body of a page."""
         ...
@@ -126,6 +131,22 @@ class Source(ABC, Generic[Q]):
     @abstractmethod
     def discover(self, query: Q, web: Web, cursor: Mapping[str, Any] | None) -> Iterator[Item | Mark]:
         """What answers the query, lazily, from the start or from the cursor of an earlier mark."""
+
+    def manners_for(self, query: Q) -> Manners:
+        """How the places this query asks want to be asked."""
+        return self.manners
+
+    def secrets_for(self, query: Q) -> tuple[str, ...]:
+        """Those of `secrets` without which this query cannot be asked."""
+        return self.secrets
+
+    def notice(self, query: Q) -> str:
+        """What a person should know before this query is asked; "" where there is nothing."""
+        return ""
+
+    def explain(self, url: str, status: int, body: str) -> SourceError | None:
+        """What the site means by an answer of `status` 400 or more, asked no second time; None: what anyone would."""
+        return None
 
     def refuse(self, url: str) -> str | None:
         """Why the picture that finally came from `url` is none (a placeholder, say), or None where it is good."""

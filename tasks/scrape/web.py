@@ -17,7 +17,7 @@ from tasks.scrape.address import MUSEUM, Museum, Public, shown
 from tasks.scrape.clock import Clock
 from tasks.scrape.download import Fetched, download
 from tasks.scrape.robots import AGENT
-from tasks.scrape.session import PoliteSession, Refuse
+from tasks.scrape.session import Explain, PoliteSession, Refuse
 from tasks.scrape.source import Manners
 
 MAX_PAGE = 20_000_000  # bytes of a page, unpacked; the longest listing is a hundredth of it
@@ -26,6 +26,12 @@ TRAPS = (  # words of pages that stand where an answer should: who asks is taken
     "g-recaptcha", "h-captcha", "captcha-form", "_cf_chl_opt", "cf-challenge", "/httpservice/retry/enablejs",
     "before you continue to", "unusual traffic from your",
 )  # fmt: skip
+
+
+def trap_in(text: str) -> str | None:
+    """The words by which a page is known that keeps machines out, or None."""
+    start = text[:200_000].lower()
+    return next((trap for trap in TRAPS if trap in start), None)
 
 
 class PoliteWeb:
@@ -38,13 +44,14 @@ class PoliteWeb:
     def __init__(
         self, manners: Manners, *, contact: str, pages: Path, opened: datetime, clock: Clock,
         museum_port: int | None = None, private: tuple[str, ...] = (), version: str = "0.1",
+        explain: Explain = lambda url, status, body: None,
     ) -> None:  # fmt: skip
-        self._museum, self._pages, self._opened = museum_port is not None, pages, opened
+        self._museum, self._pages, self._opened, self._clock = museum_port is not None, pages, opened, clock
         self._last: Path | None = None
         agent = f"{AGENT}/{version} (collects pictures to learn from; {contact})"
         hosts = tuple(host + MUSEUM for host in manners.hosts) if self._museum else manners.hosts
         adapter = Public(CONNECTIONS, private) if museum_port is None else Museum(museum_port, CONNECTIONS)
-        self.session = PoliteSession(manners, agent, adapter, clock, hosts)
+        self.session = PoliteSession(manners, agent, adapter, clock, hosts, explain)
         self.session.trust_env = not self._museum  # a proxy does not know the museum
 
     def at(self, url: str) -> str:
@@ -65,12 +72,15 @@ class PoliteWeb:
         """When the batch was opened."""
         return self._opened
 
+    def now(self) -> datetime:
+        """What the clock says."""
+        return self._clock.utc()
+
     def text(self, url: str, **params: str | int) -> str:
         """The body of a page. Blocked where it is a captcha, a consent page or a challenge."""
         body = self._get(url, params)
         text = body.decode("utf-8", "replace")
-        start = text[:200_000].lower()
-        if trap := next((trap for trap in TRAPS if trap in start), None):
+        if trap := trap_in(text):
             self.forget()
             raise Blocked(
                 f"{shown(url)} answered with a page that keeps machines out ({trap!r}); what was fetched stays, "
@@ -81,8 +91,9 @@ class PoliteWeb:
     def json(self, url: str, **params: str | int) -> Any:
         """The value of a JSON answer; Transient where it is none after asking again."""
         for _ in range(3):
+            body = self._get(url, params)  # outside: the errors a person meets are ValueErrors too
             try:
-                return json.loads(self._get(url, params))
+                return json.loads(body)
             except ValueError:
                 self.forget()
         self.text(url, **params)  # a captcha says so
