@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 
 from pipelines import sources
-from tasks.errors import BarenError, ParamsError
+from tasks.errors import BarenError, Exhausted, ParamsError
 from tasks.scrape import collect
 from tasks.scrape.contract import Visit, check
+from tasks.scrape.museum.faults import Fault
+from tasks.scrape.museum.server import Museum
 from tasks.scrape.registry import known
 from tasks.scrape.settings import Scrape
 from tasks.scrape.source import Item, Manners, Mark, Shot, Source, Web
 from tasks.settings import Settings
-from tests.test_polite_web import FakeClock
+from tests.test_polite_web import FakeClock, Plain
 
 ROOT = Path(__file__).parents[1]
 
@@ -179,3 +181,27 @@ def test_a_new_source_is_short_and_its_test_passes(tmp_path: Path, monkeypatch: 
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert linted.returncode == 0, linted.stdout
+
+
+class Wordy(Good):
+    """Its site says in words why it refuses."""
+
+    manners = Manners(hosts=("pictures.example",), robots=False)
+
+    def discover(self, query: Query, web: Web, cursor: Mapping[str, Any] | None) -> Iterator[Item | Mark]:
+        web.json(web.at("http://pictures.example/a"), key="secret")
+        return iter(())
+
+    def explain(self, url: str, status: int, body: str) -> Exhausted | None:
+        return Exhausted(f"{url} answered {status}: come back tomorrow") if "429 Too Many" in body else None
+
+
+def test_what_a_site_says_of_its_refusal_is_not_asked_twice(tmp_path: Path) -> None:
+    settings, asked = Scrape(use="x", limit=1, site="museum"), Query()
+    with Museum([Plain()]) as museum, ExitStack() as stack:
+        museum.faults.append(Fault("429"))
+        now = datetime.now(UTC)
+        web = collect.open_web(Wordy(), asked, settings, tmp_path, now, FakeClock(), stack, lambda: nullcontext(museum))
+        with pytest.raises(Exhausted, match=r"test/a answered 429: come back tomorrow"):
+            Wordy().discover(asked, web, None)
+        assert len(museum.log) == 1

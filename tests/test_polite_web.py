@@ -386,18 +386,3 @@ class TestPicturesAnywhere:
         assert len([asked for asked in museum.log if asked.path == "/all.jpg"]) == 1
         with pytest.raises(PictureRefused, match="too many bytes"):
             roaming.file(f"{URL}/more.jpg", 1_000)
-
-
-def test_what_a_site_says_of_its_refusal_is_not_asked_twice(museum: Museum, clock: FakeClock, tmp_path: Path) -> None:
-    def explain(url: str, status: int, body: str) -> Exhausted | None:
-        return Exhausted(f"{url}: {status}, until tomorrow") if "429 Too Many" in body else None
-
-    museum.faults.append(Fault("429"))
-    web = PoliteWeb(
-        Manners(hosts=(HOST,), robots=False), contact="me@example.org", pages=tmp_path / "pages",
-        opened=datetime.now(UTC), clock=clock, museum_port=museum.port, explain=explain,
-    )  # fmt: skip
-    with pytest.raises(Exhausted, match="429, until tomorrow"):
-        web.json(f"{URL}/a", key="secret")
-    assert len(museum.log) == 1
-    web.close()
