@@ -44,7 +44,7 @@ def spoil(content: dict[str, Any], place: str, value: Any) -> None:
         ("pictures.photos.prepare.colour", 1, ["pictures.photos.prepare.colour", "no setting"]),
         ("pictures.photos.shard.held_out", 1.5, ["pictures.photos.shard.held_out", "1.5", "less than 1"]),
         ("pictures.photos.scrape.use", "nowhere", ["nowhere", "sample", "folder"]),
-        ("pictures.photos.scrape.query", {"photographs": ["nobody"]}, ["nobody", "chelsea"]),
+        ("pictures.photos.scrape.query.licences", [99], ["photos.scrape.query", "99", "0 to 16"]),
         ("recipes.nobody", {}, ["recipes.nobody", "lacks the key 'from'"]),
         ("recipes.travelgan.from", "nowhere", ["recipes.travelgan.from", "'nowhere'", "photos, prints"]),
         ("recipes.travelgan.from", "prints", ["recipes.travelgan", "two picture sets"]),

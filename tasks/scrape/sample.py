@@ -73,7 +73,8 @@ PHOTOGRAPHS = {
         f"{_SKIMAGE}hubble_deep_field", "public domain",
     ),
     "ihc": Photograph(
-        "skimage", "data/ihc.png", "Immunohistochemical staining", "", f"{_SKIMAGE}immunohistochemistry", "unknown"
+        "skimage", "data/ihc.png", "Immunohistochemical staining", "", f"{_SKIMAGE}immunohistochemistry",
+        "no known copyright restrictions",
     ),
     "motorcycle": Photograph(
         "skimage", "data/motorcycle_left.png", "Motorcycle (Middlebury stereo benchmark, 2014)",
