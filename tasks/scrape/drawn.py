@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from tasks.abstract import abstract
 from tasks.scrape.sample import png
 from tasks.scrape.source import Item, Mark, Shot, Source, Web
 from tasks.settings import Settings
@@ -20,7 +19,7 @@ from tasks.settings import Settings
 What = Literal["abstract"]
 Painter = Callable[[int, int, int], NDArray[np.uint8]]  # (number, side, seed) -> uint8 [side, side, 3]
 
-PAINTERS: Mapping[What, tuple[str, Painter]] = {"abstract": ("Abstract composition", abstract)}
+TITLES: Mapping[What, str] = {"abstract": "Abstract composition"}
 
 
 class DrawnQuery(Settings):
@@ -58,9 +57,16 @@ class Drawn(Source[DrawnQuery]):
 
 def title(what: What, number: int) -> str:
     """What picture `number` is called."""
-    return f"{PAINTERS[what][0]} no. {number}, drawn by a program"
+    return f"{TITLES[what]} no. {number}, drawn by a program"
 
 
 def picture_bytes(what: What, number: int, side: int, seed: int) -> bytes:
     """Picture `number` as a PNG file."""
-    return png(PAINTERS[what][1](number, side, seed))
+    return png(_painter(what)(number, side, seed))
+
+
+def _painter(what: What) -> Painter:
+    from tasks.abstract import abstract  # with OpenCV, which whoever only lists the sources does without
+
+    painters: Mapping[What, Painter] = {"abstract": abstract}
+    return painters[what]
