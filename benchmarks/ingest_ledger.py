@@ -3,6 +3,7 @@
 python -m benchmarks.ingest_ledger RAW OUT prints its CPU seconds and the memory it grew by, as JSON.
 """
 
+import gc
 import json
 import resource
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipelines.__main__ import ROWS_UNSEEN
 from tasks.files import write_json, write_json_lines
 from tasks.prepare.copies import Decision, without_copies
 from tasks.prepare.decide import kept
@@ -58,4 +60,5 @@ def judge(raw: Path, out: Path) -> Figures:
 
 
 if __name__ == "__main__":
+    gc.set_threshold(ROWS_UNSEEN)  # as the door does
     print(json.dumps(judge(Path(sys.argv[1]), Path(sys.argv[2]))))

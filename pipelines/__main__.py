@@ -5,6 +5,7 @@ The steps are scrape, prepare, shard (for a picture set), train, evaluate, infer
 
 import argparse
 import errno
+import gc
 import importlib
 import os
 import sys
@@ -31,12 +32,14 @@ TOOLS = {  # each in a module of its own, with main(argv)
     "shards": "verify, show, compact, export and import shards",
     "paint": "paint a photograph with a trained recipe",
 }
+ROWS_UNSEEN = 20_000  # new objects that are no reason yet to look for cycles among all: ledgers are long, and have none
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one step; returns the exit code: 0, 1 for what a person can mend, 75 for what may heal, 128 + signal."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     progress = Progress()
+    gc.set_threshold(ROWS_UNSEEN)
     try:
         if arguments and arguments[0] in TOOLS:
             return importlib.import_module(f"pipelines.{arguments[0]}").main(arguments[1:])

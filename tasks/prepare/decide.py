@@ -92,19 +92,14 @@ class Decider:
 
 def kept(row: Scraped, crops: list[tuple[Crop, float | None]], measures: Mapping[str, float]) -> tuple[Prepared, ...]:
     """`row` kept, with the squares to cut from it; `score` among the measures is the detector's."""
-    only = Prepared(
-        id=row.id, picture=row.id, batch=row.batch, outcome="kept", reason="", origin=row.origin, group=row.group,
-        sha256=row.sha256, file=row.file, measures=measures,
-    )  # fmt: skip
     return tuple(
-        replace(
-            only,
-            id=row.id if len(crops) == 1 else f"{row.id}#{number:02}",
-            crop=crop,
+        Prepared(
+            id=row.id if len(crops) == 1 else f"{row.id}#{number:02}", picture=row.id, batch=row.batch, outcome="kept",
+            reason="", origin=row.origin, group=row.group, sha256=row.sha256, file=row.file, crop=crop,
             measures=measures if score is None else {**measures, "score": score},
         )
         for number, (crop, score) in enumerate(crops)
-    )
+    )  # fmt: skip
 
 
 def refused(row: Scraped, reason: str, detail: str = "") -> Decision:
