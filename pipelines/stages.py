@@ -2,22 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from pipelines.executor import make_executor
 from pipelines.params import Params, RecipeParams
+from pipelines.start import find as find_start
+from pipelines.start import left_behind
 from tasks.errors import BarenError
-from tasks.files import fingerprint, scratch_folder
+from tasks.files import fingerprint, read_json, scratch_folder
 from tasks.progress import Progress
 from tasks.rows import Origin, Packed, Split, read_packed, read_scraped
 
-if TYPE_CHECKING:
-    pass
-
 DATA = Path("data")
 CURATION = Path("curation")
+NO_MATTER = ("start", "stop_after", "save_every")  # settings of train that a run goes on under when they change
 EXAMPLES = 1000  # pictures learned from that a photo to be painted is compared with
 
 
@@ -108,27 +108,36 @@ def _train(recipe: RecipeParams, progress: Progress) -> None:
         )
         for key, shard_set in sets.items()
     }
-    train_block = recipe.train.model_dump(mode="json")
     record = {
         "recipe": recipe.name,
         "networks": recipe.networks.model_dump(mode="json"),
-        "train": train_block,
+        "train": recipe.train.model_dump(mode="json"),
         "pictures": {
             key: {"set": shard_set.name, "fingerprint": shard_set.fingerprint} for key, shard_set in sets.items()
         },
     }
+    start = None if settings.start is None else find_start(settings.start, recipe.name)
+    scratch = _scratch_of(recipe, record, start)
+    if start is None and not any(scratch.iterdir()):
+        for sentence in left_behind(recipe.name, record, scratch):
+            progress.say(sentence)
     train.run(
         recipe=built,
         feeds=feeds,
         settings=settings,
         out=DATA / "4-models" / recipe.name,
-        # when to stop for the night is no part of what is trained: a run goes on under another one
-        scratch=scratch_folder(
-            "train", recipe.name, fingerprint({**record, "train": {**train_block, "stop_after": None}})
-        ),
+        scratch=scratch,
+        start=start,
         progress=progress,
         record=record,
     )
+
+
+def _scratch_of(recipe: RecipeParams, record: Mapping[str, Any], start: Path | None) -> Path:
+    """Where this run of the recipe lives until it is done: a folder for what it is trained on, as what, from where."""
+    block = {**record["train"], **dict.fromkeys(NO_MATTER)}
+    begins = None if start is None else read_json(start / "checkpoint.json")["sha256"]
+    return scratch_folder("train", recipe.name, fingerprint({**record, "train": block, "begins": begins}))
 
 
 def _evaluate(recipe: RecipeParams, progress: Progress) -> None:

@@ -1,12 +1,15 @@
-"""What every test shares: no reach beyond loopback, and tiny pictures made on the spot."""
+"""What every test shares: no reach beyond loopback, the same chance each time, and a person's own real pictures."""
 
 import ipaddress
 import os
+import random
 import socket
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +25,14 @@ def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(autouse=True)
+def same_chance() -> None:
+    """What a test draws without a seed of its own is the same in every run."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
 
 
 @pytest.fixture

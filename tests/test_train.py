@@ -23,7 +23,7 @@ from tasks.progress import Progress
 from tasks.train import checkpoint
 from tasks.train.average import averaged_copy, decay_at, update_average
 from tasks.train.board import as_grid
-from tasks.train.choose import distance
+from tasks.train.judge import judge
 from tasks.train.precision import Precision, seed_chance
 from tasks.train.recipe import Recipe
 from tasks.train.spectral import SpectralNormed, fold_spectrum, normalise_spectrum
@@ -77,8 +77,9 @@ def shapes(**changes: Any) -> travelgan.Networks:
 
 
 def trained(
-    tmp: Path, settings: travelgan.Train, progress: Progress | None = None, recipe: Recipe | None = None
-) -> Path:
+    tmp: Path, settings: travelgan.Train, progress: Progress | None = None, recipe: Recipe | None = None,
+    start: Path | None = None,
+) -> Path:  # fmt: skip
     train.run(
         recipe=recipe or travelgan.build(shapes(), settings),
         feeds={"from": Pictures(1), "to": Pictures(2)},
@@ -87,6 +88,7 @@ def trained(
         scratch=tmp / "scratch",
         progress=progress or Progress(),
         record={"params": {"epochs": settings.epochs}, "data": {"photos": "abc"}},
+        start=start,
     )
     return tmp / "out"
 
@@ -233,22 +235,23 @@ def test_stop_after_saves_and_stops_and_the_next_run_goes_on(tmp_path: Path) -> 
 def test_more_epochs_go_on_from_a_finished_run_to_the_same_bits(tmp_path: Path) -> None:
     four = trained(tmp_path / "four", small(epochs=4))
     two = trained(tmp_path / "two", small(epochs=2))
-    more = trained(tmp_path / "more", small(epochs=4, start=str(two / "last")))
+    more = trained(tmp_path / "more", small(epochs=4), start=two / "last")
     assert weights(more / "last") == weights(four / "last")
 
 
 def test_other_pictures_fine_tune_a_finished_run(tmp_path: Path) -> None:
     first = trained(tmp_path / "first", small())
-    settings = small(start=str(first / "last"), epochs=1)
+    settings = small(epochs=1, rate_critic=1e-5)
     recipe = travelgan.build(shapes(), settings)
     train.run(
         recipe=recipe, feeds={"from": Pictures(8), "to": Pictures(9)}, settings=settings, out=tmp_path / "out",
-        scratch=tmp_path / "scratch", progress=Progress(told := io.StringIO()), record={},
+        scratch=tmp_path / "scratch", progress=Progress(told := io.StringIO()), record={}, start=first / "last",
     )  # fmt: skip
     assert "begins with the weights of" in told.getvalue()
+    assert recipe.critic_optimizer.param_groups[0]["lr"] == 1e-5  # the params' rate, not the checkpoint's
     assert json.loads((tmp_path / "out/last/checkpoint.json").read_text())["step"] == 3
     with pytest.raises(CheckpointError, match="nowhere holds no checkpoint"):
-        trained(tmp_path / "lost", small(start=str(tmp_path / "nowhere")))
+        trained(tmp_path / "lost", small(), start=tmp_path / "nowhere")
 
 
 def test_too_few_pictures_for_a_batch_is_said(tmp_path: Path) -> None:
@@ -387,9 +390,12 @@ def test_paintings_that_repeat_each_other_or_the_pictures_are_told() -> None:
     assert "100% of the paintings repeat a picture" in repeats(learned, learned, None).warning()
 
 
-def test_distance_grows_with_a_change_of_colour_and_of_texture() -> None:
+def test_the_judgement_sees_a_change_of_colour_and_one_of_texture() -> None:
     pictures, others = Pictures(1, 64).pictures, Pictures(3, 64).pictures
-    same = distance(pictures, others)
-    assert distance(pictures, pictures) == 0
-    assert distance(pictures, (others + 0.5).clamp(-1, 1)) > 2 * same
-    assert distance(pictures, (others + 0.3 * torch.randn_like(others)).clamp(-1, 1)) > same
+    same = judge(pictures, others)
+    assert judge(pictures, pictures).distance == 0
+    recoloured = judge(pictures, (others + 0.5).clamp(-1, 1))
+    assert recoloured.palette > 2 * same.palette
+    roughened = judge(pictures, (others + 0.3 * torch.randn_like(others)).clamp(-1, 1))
+    assert roughened.swd > 2 * same.swd
+    assert min(recoloured.distance, roughened.distance) > same.distance

@@ -24,12 +24,14 @@ def run(
     scratch: Path,
     progress: "Progress",
     record: Mapping[str, Any],
+    start: Path | None = None,
 ) -> None:
     """Train `recipe`; see tasks.train.loop.run."""
     from tasks.train.loop import run as train
 
     train(
-        recipe=recipe, feeds=feeds, settings=settings, out=out, scratch=scratch, progress=progress, record=record
+        recipe=recipe, feeds=feeds, settings=settings, out=out, scratch=scratch, progress=progress, record=record,
+        start=start,
     )  # fmt: skip
 
 

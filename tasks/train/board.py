@@ -2,7 +2,7 @@
 
 run.json              how to repeat the run; written before the first step
 losses.csv            step, epoch, then one column a loss: the mean since the row before
-scores.csv            step, epoch, distance, best, duplicates, copies: one row a preview
+scores.csv            step, epoch, palette, swd, distance, best, duplicates, copies: one row a preview
 samples/*.png         reals, untrained, then one grid a preview
 board/                TensorBoard
 """

@@ -25,7 +25,7 @@ def write_card(folder: Path, recipe: str) -> None:
 
 
 def _distance(score: float | None) -> str:
-    return "" if score is None else f", sliced Wasserstein distance to what it learned from {score:.4f}"
+    return "" if score is None else f", at {score:.2f} from what it learned from (palette and sliced Wasserstein)"
 
 
 def _flat(block: Mapping[str, Any], above: str = "") -> dict[str, Any]:

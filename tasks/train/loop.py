@@ -16,15 +16,17 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from tasks.errors import CheckpointError, Stopped, TrainingFailed
 from tasks.files import no_half_folder, write_json
 from tasks.progress import Progress
-from tasks.train import checkpoint, choose
+from tasks.train import checkpoint
 from tasks.train.average import decay_at, update_average
 from tasks.train.board import Board
 from tasks.train.card import write_card
 from tasks.train.checkpoint import Point
+from tasks.train.judge import PICTURES, judge
 from tasks.train.precision import Precision, seed_chance
 from tasks.train.recipe import Feed, Losses, Pictures, Recipe
 from tasks.train.settings import Train
@@ -40,8 +42,12 @@ def run(
     scratch: Path,
     progress: Progress,
     record: Mapping[str, Any],
+    start: Path | None = None,
 ) -> None:
     """Train `recipe` on `feeds` ("from", "to") and write it to `out`; goes on from what `scratch` holds of this run.
+
+    A new run begins with the checkpoint in `start`: on the same pictures in the same batches it goes on from there
+    exactly, on others it begins at step 0 with those weights.
 
     `record` is what run.json tells beside the versions: params, fingerprints of the data. Writes last/, best/,
     run.json, CARD.md, losses.csv, scores.csv, samples/ and board/. Raises TrainingFailed for too few pictures or a
@@ -51,7 +57,7 @@ def run(
     feeds = {key: feeds[key] for key in recipe.reads}
     _require_pictures(feeds, settings)
     training = _Training(recipe, feeds, settings, scratch, precision, progress)
-    training.begin(record)
+    training.begin(record, start)
     training.go_on()
     write_card(scratch, recipe.name)
     with no_half_folder(out) as whole:
@@ -79,14 +85,14 @@ class _Training:
         self.summed = 0  # steps in `sums`
         self.went_back = False  # to the last checkpoint, after a loss exploded; once is enough
 
-    def begin(self, record: Mapping[str, Any]) -> None:
+    def begin(self, record: Mapping[str, Any], start: Path | None) -> None:
         """Load the checkpoint of an interrupted run, or record a new one and what it begins with."""
         self.precision.place(self.recipe)
         resumed = (self.folder / "last").exists()
         if resumed:
             self._load(self.folder / "last")
-        elif self.settings.start is not None:
-            self._start_from(Path(self.settings.start))
+        elif start is not None:
+            self._start_from(start)
         self.board = Board(self.folder, resume_at=self.done if resumed else 0)
         self.fixed = self._fixed_pictures()
         if not resumed:
@@ -148,14 +154,25 @@ class _Training:
             self.progress.say(f"{self.recipe.name} goes on from step {self.done:,} of {self.num_steps:,} in {folder}")
 
     def _start_from(self, folder: Path) -> None:
-        """Begin with another run's checkpoint: on the same pictures its steps go on, on others it is fine-tuned."""
-        seen = checkpoint.feeds_of(folder, self.recipe)
-        if seen == self._fingerprints():
+        """Begin with another run's checkpoint, at the rates that the params name now."""
+        rates = {name: _rates(optimizer) for name, optimizer in self.recipe.optimizers.items()}
+        if checkpoint.feeds_of(folder, self.recipe) == self._fingerprints():
             self._load(folder)
-            return
-        checkpoint.load(folder, self.recipe, self.precision.device)
-        self.precision.place(self.recipe)
-        self.progress.say(f"{self.recipe.name} begins with the weights of {folder}, on other pictures, at step 0")
+            best = folder.with_name("best")
+            if best.exists():
+                shutil.copytree(best, self.folder / "best", dirs_exist_ok=True)
+            else:
+                self.best = math.inf
+        else:
+            checkpoint.load(folder, self.recipe, self.precision.device)
+            self.precision.place(self.recipe)
+            self.progress.say(
+                f"{self.recipe.name} begins with the weights of {folder}, on other pictures or in other batches, "
+                "at step 0"
+            )
+        for name, optimizer in self.recipe.optimizers.items():
+            for group, rate in zip(optimizer.param_groups, rates.get(name, []), strict=False):
+                group["lr"] = rate / 2 if self.went_back else rate
 
     def _fingerprints(self) -> dict[str, str]:
         return {key: feed.fingerprint for key, feed in self.feeds.items()}
@@ -207,16 +224,17 @@ class _Training:
         """Paint the fixed pictures, and keep this moment as the best so far if it is."""
         self._show(f"step-{self.done:06}")
         painted = self.recipe.paint(self.fixed)
-        distance = choose.distance(painted, self.fixed["to"])
-        self.best, is_best = min(distance, self.best), distance < self.best
+        found = judge(painted, self.fixed["to"])
+        self.best, is_best = min(found.distance, self.best), found.distance < self.best
         seen = repeats(painted, self.fixed["to"], self.fixed.get("from"))
         if seen.warning():
             self.progress.say(f"{self.recipe.name}, step {self.done:,}: {seen.warning()}")
-        scores = {"distance": distance, "best": self.best, "duplicates": seen.duplicates, "copies": seen.copies}
-        self.board.scores(self.done, self._epoch(), scores)
+        near = {"palette": found.palette, "swd": found.swd, "distance": found.distance, "best": self.best}
+        repeated = {"duplicates": seen.duplicates, "copies": seen.copies}
+        self.board.scores(self.done, self._epoch(), {**near, **repeated})
         self.board.write()
         if is_best:
-            self._save("best", distance)
+            self._save("best", found.distance)
 
     def _show(self, name: str) -> None:
         few = {key: pictures[: self.settings.preview_pictures] for key, pictures in self.fixed.items()}
@@ -233,7 +251,7 @@ class _Training:
 
     def _fixed_pictures(self) -> Pictures:
         """The pictures every preview shows: those of the first batches, as many as a preview compares."""
-        num_batches = -(-max(choose.PICTURES, self.settings.preview_pictures) // self.settings.batch)
+        num_batches = -(-max(PICTURES, self.settings.preview_pictures) // self.settings.batch)
         return {
             key: torch.cat([feed.batch(step).images for step in range(min(num_batches, feed.steps_per_epoch))])
             for key, feed in self.feeds.items()
@@ -261,6 +279,10 @@ def _git_revision() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return commit + ("+" if changed.stdout.strip() else "")
+
+
+def _rates(optimizer: Optimizer) -> list[float]:
+    return [group["lr"] for group in optimizer.param_groups]
 
 
 def _require_pictures(feeds: Mapping[str, Feed], settings: Train) -> None:

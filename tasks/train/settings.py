@@ -23,9 +23,7 @@ class Train(Settings):
     preview_every: int = Field(1, ge=1)  # epochs from one sample grid, and one look for the best, to the next
     preview_pictures: int = Field(16, ge=1, le=64)  # columns of a sample grid
     log_every: int = Field(10, ge=1)  # steps whose mean losses make one row
-    start: str | None = (
-        None  # a checkpoint's folder to begin with: on the same pictures and seed its steps go on exactly
-    )
+    start: str | None = None  # what to begin with: a checkpoint's folder, a git revision, or "workspace"
     stop_after: str | None = Field(None, pattern=r"^[0-9]+(\.[0-9]+)?[smh]$")  # as in 90m or 3h: save and stop then
     save_every: float = Field(10.0, gt=0)  # minutes from one checkpoint of an unfinished run to the next
 
