@@ -21,14 +21,14 @@ _WHITE = (0.95047, 1.0, 1.08883)  # D65, 2 degree observer
 _EDGE = 6.0 / 29.0  # below its cube the cube root of L*a*b* is a straight line
 
 
-def palette(left: Tensor, right: Tensor, *, seed: int = 0) -> float:
+def palette(left: Tensor, right: Tensor, *, seed: int = 0, directions: int = DIRECTIONS) -> float:
     """Sliced Wasserstein distance of the pixels of two sets, uint8 [N, H, W, 3] of any size, in L*a*b* units.
 
     A shift of all colours by a Delta E of d measures d/2; 0 for a set and itself, under 2 for two draws of one kind.
     """
     require_pictures(left=left, right=right)
     clouds = [to_lab(_drawn(pictures, seed)) for pictures in (left, right)]
-    return sliced_distance(*clouds, directions=DIRECTIONS, generator=torch.Generator().manual_seed(seed))
+    return sliced_distance(*clouds, directions=directions, generator=torch.Generator().manual_seed(seed))
 
 
 def to_lab(rgb: Tensor) -> Tensor:

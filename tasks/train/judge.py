@@ -14,7 +14,7 @@ from tasks.measures.pictures import to_bytes
 from tasks.measures.swd import swd_by_level
 
 PICTURES = 64  # of each set that a preview compares
-DIRECTIONS = 128  # a quarter of the paper's: a preview ranks one network's moments, it does not publish
+DIRECTIONS = 128  # fewer than the papers': a preview ranks one network's moments, it does not publish
 
 
 @dataclass(frozen=True)
@@ -32,5 +32,6 @@ class Judgement:
 
 def judge(painted: Tensor, real: Tensor) -> Judgement:
     """Compare two sets, float [B,3,H,W] and [N,3,H,W] in (-1,1), of at least 7 pixels a side."""
-    made, known = to_bytes(painted).cpu(), to_bytes(real).cpu()
-    return Judgement(palette(made, known), fmean(swd_by_level(made, known, directions=DIRECTIONS).values()))
+    made, known = to_bytes(painted), to_bytes(real)
+    levels = swd_by_level(made, known, directions=DIRECTIONS)
+    return Judgement(palette(made, known, directions=DIRECTIONS // 2), fmean(levels.values()))
