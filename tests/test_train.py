@@ -1,100 +1,21 @@
 """The loop: exact resume, what a run writes, and what it says when it cannot go on."""
 
-import copy
-import errno
 import io
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from tiny_run import Pictures, StopAfter, shapes, small, trained, weights
+from torch import Tensor
 
 from pipelines import travelgan
 from tasks import train
-from tasks.errors import CheckpointError, NoRoom, ParamsError, Stopped, TrainingFailed
-from tasks.files import sha256_file
+from tasks.errors import CheckpointError, ParamsError, Stopped, TrainingFailed
 from tasks.progress import Progress
-from tasks.train import checkpoint
-from tasks.train.average import averaged_copy, decay_at, update_average
-from tasks.train.board import as_grid
-from tasks.train.judge import judge
-from tasks.train.precision import Precision, seed_chance
-from tasks.train.recipe import Recipe
-from tasks.train.spectral import SpectralNormed, fold_spectrum, normalise_spectrum
-from tasks.train.watch import repeats
-
-SIDE = 32
-
-
-@dataclass(frozen=True)
-class Shown:
-    images: Tensor
-
-
-class Pictures:
-    """A feed held in memory: smooth pictures, drawn from a seed."""
-
-    def __init__(self, seed: int, num_items: int = 12, batch: int = 4) -> None:
-        chance = torch.Generator().manual_seed(seed)
-        coarse = torch.rand(num_items, 3, 4, 4, generator=chance) * 2 - 1
-        self.pictures = nn.functional.interpolate(coarse, size=(SIDE, SIDE), mode="bilinear")
-        self.num_items, self.size, self.fingerprint = num_items, batch, f"pictures-{seed}"
-        self.steps_per_epoch = num_items // batch
-
-    def batch(self, step: int) -> Shown:
-        order = torch.randperm(self.num_items, generator=torch.Generator().manual_seed(step))
-        return Shown(self.pictures[order[: self.size]])
-
-
-class StopAfter(Progress):
-    """Asks for the end before step `num_steps` of this run, as Ctrl-C would."""
-
-    def __init__(self, num_steps: int) -> None:
-        super().__init__()
-        self.left = num_steps
-
-    def check(self) -> None:
-        if self.left == 0:
-            self.stop_requested = 2
-        self.left -= 1
-        super().check()
-
-
-def small(**changes: Any) -> travelgan.Train:
-    values = {"epochs": 2, "batch": 4, "layout": "contiguous", "log_every": 2, "preview_pictures": 4, **changes}
-    return travelgan.Train(**values)
-
-
-def shapes(**changes: Any) -> travelgan.Networks:
-    values = {"side": SIDE, "filters": 4, "levels": 2, "latent": 8, "spectral": ("generator", "critic"), **changes}
-    return travelgan.Networks(**values)
-
-
-def trained(
-    tmp: Path, settings: travelgan.Train, progress: Progress | None = None, recipe: Recipe | None = None,
-    start: Path | None = None,
-) -> Path:  # fmt: skip
-    train.run(
-        recipe=recipe or travelgan.build(shapes(), settings),
-        feeds={"from": Pictures(1), "to": Pictures(2)},
-        settings=settings,
-        out=tmp / "out",
-        scratch=tmp / "scratch",
-        progress=progress or Progress(),
-        record={"params": {"epochs": settings.epochs}, "data": {"photos": "abc"}},
-        start=start,
-    )
-    return tmp / "out"
-
-
-def weights(folder: Path) -> str:
-    return sha256_file(folder / "weights.safetensors")
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -197,27 +118,6 @@ def test_a_loss_that_explodes_once_goes_back_to_the_last_checkpoint_with_rates_h
     assert [line.split(",")[0] for line in (out / "losses.csv").read_text().splitlines()[1:]] == list("123456")
 
 
-def test_a_disk_that_fills_while_saving_leaves_the_last_checkpoint_sound(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = small(save_every=1e-9)
-    whole = trained(tmp_path / "whole", settings)
-    saves, save_file = [], checkpoint.save_file
-
-    def full(*arguments: Any) -> None:
-        saves.append(1)
-        if len(saves) == 4:
-            Path(arguments[1]).write_bytes(b"half")
-            raise OSError(errno.ENOSPC, "No space left on device")
-        save_file(*arguments)
-
-    monkeypatch.setattr(checkpoint, "save_file", full)
-    with pytest.raises(NoRoom, match="the disk filled up while"):
-        trained(tmp_path / "parts", settings)
-    monkeypatch.undo()
-    assert weights(trained(tmp_path / "parts", settings) / "last") == weights(whole / "last")
-
-
 def test_stop_after_saves_and_stops_and_the_next_run_goes_on(tmp_path: Path) -> None:
     settings = small()
     whole = trained(tmp_path / "whole", settings)
@@ -259,143 +159,3 @@ def test_too_few_pictures_for_a_batch_is_said(tmp_path: Path) -> None:
     with pytest.raises(TrainingFailed, match=r"learn 'from' has 12 pictures to train on and a batch takes 16"):
         trained(tmp_path, settings)
     assert not (tmp_path / "out").exists()
-
-
-def test_a_gpu_that_is_absent_is_said() -> None:
-    if torch.cuda.is_available():
-        pytest.skip("there is a GPU here")
-    with pytest.raises(ParamsError, match="PyTorch sees no GPU here"):
-        Precision.of(small(device="cuda"))
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        ({"recipe": "cyclegan"}, "is a checkpoint of cyclegan, not of travelgan"),
-        ({"side": 64}, "was trained at 64 px and the params say 32 px"),
-        ({"version": 99}, "is a checkpoint of version 99"),
-    ],
-)
-def test_a_foreign_checkpoint_is_refused(tmp_path: Path, change: dict[str, Any], sentence: str) -> None:
-    settings = small()
-    out = trained(tmp_path, settings)
-    about = json.loads((out / "last/checkpoint.json").read_text())
-    (out / "last/checkpoint.json").write_text(json.dumps({**about, **change}))
-    with pytest.raises(CheckpointError, match=sentence):
-        train.load_painter(out / "last", travelgan.build(shapes(), settings))
-
-
-def test_a_checkpoint_of_other_networks_is_refused(tmp_path: Path) -> None:
-    settings = small()
-    out = trained(tmp_path, settings)
-    with pytest.raises(CheckpointError, match=r"of shape \(4,\) where the params make \(8,\)"):
-        train.load_painter(out / "last", travelgan.build(shapes(filters=8), settings))
-
-
-def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
-    settings = small()
-    out = trained(tmp_path, settings)
-    data = bytearray((out / "last/weights.safetensors").read_bytes())
-    data[-1] ^= 1
-    (out / "last/weights.safetensors").write_bytes(data)
-    with pytest.raises(CheckpointError, match="is damaged"):
-        train.load_painter(out / "last", travelgan.build(shapes(), settings))
-    with pytest.raises(CheckpointError, match="holds no checkpoint"):
-        train.load_painter(out / "nowhere", travelgan.build(shapes(), settings))
-
-
-def test_the_painter_of_a_checkpoint_paints_as_the_average_did(tmp_path: Path) -> None:
-    settings = small()
-    recipe = travelgan.build(shapes(), settings)
-    out = trained(tmp_path, settings, recipe=recipe)
-    photos = Pictures(5).pictures
-    before = recipe.paint({"from": photos})
-    recipe.painter()
-    painter = train.load_painter(out / "last", travelgan.build(shapes(), settings.model_copy(update={"seed": 9})))
-    painted = painter(photos)
-    assert painted.shape == photos.shape
-    # folding makes the spectral norm exact, which in so short a run it was not quite
-    assert torch.allclose(painted, recipe.paint({"from": photos}), atol=0.02)
-    assert not any(isinstance(module, SpectralNormed) for module in painter.modules())
-    assert torch.equal(recipe.paint({"from": photos}), before)  # the recipe itself is as it was
-
-
-def test_chance_is_a_function_of_seed_and_step() -> None:
-    def drawn(seed: int, step: int) -> tuple[float, float]:
-        seed_chance(seed, step)
-        return float(torch.rand(())), float(np.random.rand())
-
-    assert drawn(1, 2) == drawn(1, 2)
-    assert len({drawn(1, 2), drawn(1, 3), drawn(2, 2), drawn(2, 1)}) == 4
-
-
-def test_the_average_moves_by_its_decay_and_takes_buffers_whole() -> None:
-    network = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1))
-    average = averaged_copy(network)
-    with torch.no_grad():
-        network[0].weight.fill_(1.0)
-        average[0].weight.fill_(0.0)
-        network[1].running_mean.fill_(5.0)
-    update_average(average, network, 0.75)
-    assert float(average[0].weight) == 0.25
-    assert float(average[1].running_mean) == 5.0
-    assert decay_at(0, 32, 1000) < 1e-6  # the first weights are forgotten at once
-    assert decay_at(10**6, 32, 1000) == 0.5 ** (32 / 1000)
-    assert decay_at(10**6, 32, 0) == 0.0
-
-
-@pytest.mark.parametrize(
-    "make",
-    [lambda: nn.Conv2d(3, 5, 4, 2, 1), lambda: nn.ConvTranspose2d(6, 4, 4, 2, 1), lambda: nn.Linear(7, 3)],
-    ids=["convolution", "transposed", "linear"],
-)
-def test_spectral_norm_brings_the_largest_singular_value_to_one(make: Callable[[], nn.Module]) -> None:
-    torch.manual_seed(0)  # how fast power iteration settles depends on the weights drawn
-    layer = make()
-    network = normalise_spectrum(nn.Sequential(layer))
-    folded = fold_spectrum(copy.deepcopy(network))
-    assert type(folded[0]) is type(layer)
-    weight = folded[0].weight.detach()
-    matrix = (weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else weight).flatten(1)
-    assert float(torch.linalg.matrix_norm(matrix, 2)) == pytest.approx(1, abs=1e-3)
-
-
-def test_a_network_runs_in_bfloat16_and_answers_in_float32() -> None:
-    seen: list[torch.dtype] = []
-    network = nn.Sequential(nn.Conv2d(3, 4, 3))
-    network.register_forward_hook(lambda _net, _inputs, output: seen.append(output.dtype))
-    precision = Precision.of(small(precision="bfloat16", device="cpu"))
-    assert precision.run(network, torch.zeros(1, 3, 8, 8)).dtype == torch.float32
-    assert seen == [torch.bfloat16]
-
-
-def test_a_grid_lays_rows_of_pictures_on_white() -> None:
-    black, white = -torch.ones(2, 3, 4, 4), torch.ones(2, 3, 4, 4)
-    grid = as_grid([black, white])
-    assert grid.shape == (14, 14, 3)
-    assert grid[2:6, 2:6].max() == 0
-    assert grid[8:12].min() == 255
-
-
-def test_paintings_that_repeat_each_other_or_the_pictures_are_told() -> None:
-    def noise(seed: int) -> Tensor:
-        return torch.rand(32, 3, 32, 32, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-
-    learned, photos = noise(1), noise(2)
-    assert repeats(noise(3), learned, photos).warning() == ""
-    collapsed = noise(4)[:2].repeat(16, 1, 1, 1)
-    assert "100% of the paintings have a twin" in repeats(collapsed, learned, photos).warning()
-    assert "100% of the paintings have a twin" in repeats(collapsed, learned, None).warning()
-    assert repeats(collapsed, learned, noise(5)[:2].repeat(16, 1, 1, 1)).warning() == ""  # painted from twins
-    assert "100% of the paintings repeat a picture" in repeats(learned, learned, None).warning()
-
-
-def test_the_judgement_sees_a_change_of_colour_and_one_of_texture() -> None:
-    pictures, others = Pictures(1, 64).pictures, Pictures(3, 64).pictures
-    same = judge(pictures, others)
-    assert judge(pictures, pictures).distance == 0
-    recoloured = judge(pictures, (others + 0.5).clamp(-1, 1))
-    assert recoloured.palette > 2 * same.palette
-    roughened = judge(pictures, (others + 0.3 * torch.randn_like(others)).clamp(-1, 1))
-    assert roughened.swd > 2 * same.swd
-    assert min(recoloured.distance, roughened.distance) > same.distance

@@ -1,0 +1,89 @@
+"""Checkpoints: whole or not there, refused where they do not fit, and painting as the run did."""
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_run import Pictures, shapes, small, trained, weights
+
+from pipelines import travelgan
+from tasks import train
+from tasks.errors import CheckpointError, NoRoom
+from tasks.train import checkpoint
+from tasks.train.spectral import SpectralNormed
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"recipe": "cyclegan"}, "is a checkpoint of cyclegan, not of travelgan"),
+        ({"side": 64}, "was trained at 64 px and the params say 32 px"),
+        ({"version": 99}, "is a checkpoint of version 99"),
+    ],
+)
+def test_a_foreign_checkpoint_is_refused(tmp_path: Path, change: dict[str, Any], sentence: str) -> None:
+    settings = small()
+    out = trained(tmp_path, settings)
+    about = json.loads((out / "last/checkpoint.json").read_text())
+    (out / "last/checkpoint.json").write_text(json.dumps({**about, **change}))
+    with pytest.raises(CheckpointError, match=sentence):
+        train.load_painter(out / "last", travelgan.build(shapes(), settings))
+
+
+def test_a_checkpoint_of_other_networks_is_refused(tmp_path: Path) -> None:
+    settings = small()
+    out = trained(tmp_path, settings)
+    with pytest.raises(CheckpointError, match=r"of shape \(4,\) where the params make \(8,\)"):
+        train.load_painter(out / "last", travelgan.build(shapes(filters=8), settings))
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    settings = small()
+    out = trained(tmp_path, settings)
+    data = bytearray((out / "last/weights.safetensors").read_bytes())
+    data[-1] ^= 1
+    (out / "last/weights.safetensors").write_bytes(data)
+    with pytest.raises(CheckpointError, match="is damaged"):
+        train.load_painter(out / "last", travelgan.build(shapes(), settings))
+    with pytest.raises(CheckpointError, match="holds no checkpoint"):
+        train.load_painter(out / "nowhere", travelgan.build(shapes(), settings))
+
+
+def test_the_painter_of_a_checkpoint_paints_as_the_average_did(tmp_path: Path) -> None:
+    settings = small()
+    recipe = travelgan.build(shapes(), settings)
+    out = trained(tmp_path, settings, recipe=recipe)
+    photos = Pictures(5).pictures
+    before = recipe.paint({"from": photos})
+    recipe.painter()
+    painter = train.load_painter(out / "last", travelgan.build(shapes(), settings.model_copy(update={"seed": 9})))
+    painted = painter(photos)
+    assert painted.shape == photos.shape
+    # folding makes the spectral norm exact, which in so short a run it was not quite
+    assert torch.allclose(painted, recipe.paint({"from": photos}), atol=0.02)
+    assert not any(isinstance(module, SpectralNormed) for module in painter.modules())
+    assert torch.equal(recipe.paint({"from": photos}), before)  # the recipe itself is as it was
+
+
+def test_a_disk_that_fills_while_saving_leaves_the_last_checkpoint_sound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = small(save_every=1e-9)
+    whole = trained(tmp_path / "whole", settings)
+    saves, save_file = [], checkpoint.save_file
+
+    def full(*arguments: Any) -> None:
+        saves.append(1)
+        if len(saves) == 4:
+            Path(arguments[1]).write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save_file(*arguments)
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(NoRoom, match="the disk filled up while"):
+        trained(tmp_path / "parts", settings)
+    monkeypatch.undo()
+    assert weights(trained(tmp_path / "parts", settings) / "last") == weights(whole / "last")

@@ -1,0 +1,106 @@
+"""What the loop is made of: chance, averages, spectral norm, precision, boards, the judgement, the watch."""
+
+import copy
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from tiny_run import Pictures, small
+from torch import Tensor, nn
+
+from tasks.errors import ParamsError
+from tasks.train.average import averaged_copy, decay_at, update_average
+from tasks.train.board import as_grid
+from tasks.train.judge import judge
+from tasks.train.precision import Precision, seed_chance
+from tasks.train.spectral import fold_spectrum, normalise_spectrum
+from tasks.train.watch import repeats
+
+
+def test_chance_is_a_function_of_seed_and_step() -> None:
+    def drawn(seed: int, step: int) -> tuple[float, float]:
+        seed_chance(seed, step)
+        return float(torch.rand(())), float(np.random.rand())
+
+    assert drawn(1, 2) == drawn(1, 2)
+    assert len({drawn(1, 2), drawn(1, 3), drawn(2, 2), drawn(2, 1)}) == 4
+
+
+def test_the_average_moves_by_its_decay_and_takes_buffers_whole() -> None:
+    network = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1))
+    average = averaged_copy(network)
+    with torch.no_grad():
+        network[0].weight.fill_(1.0)
+        average[0].weight.fill_(0.0)
+        network[1].running_mean.fill_(5.0)
+    update_average(average, network, 0.75)
+    assert float(average[0].weight) == 0.25
+    assert float(average[1].running_mean) == 5.0
+    assert decay_at(0, 32, 1000) < 1e-6  # the first weights are forgotten at once
+    assert decay_at(10**6, 32, 1000) == 0.5 ** (32 / 1000)
+    assert decay_at(10**6, 32, 0) == 0.0
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: nn.Conv2d(3, 5, 4, 2, 1), lambda: nn.ConvTranspose2d(6, 4, 4, 2, 1), lambda: nn.Linear(7, 3)],
+    ids=["convolution", "transposed", "linear"],
+)
+def test_spectral_norm_brings_the_largest_singular_value_to_one(make: Callable[[], nn.Module]) -> None:
+    torch.manual_seed(0)  # how fast power iteration settles depends on the weights drawn
+    layer = make()
+    network = normalise_spectrum(nn.Sequential(layer))
+    folded = fold_spectrum(copy.deepcopy(network))
+    assert type(folded[0]) is type(layer)
+    weight = folded[0].weight.detach()
+    matrix = (weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else weight).flatten(1)
+    assert float(torch.linalg.matrix_norm(matrix, 2)) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_network_runs_in_bfloat16_and_answers_in_float32() -> None:
+    seen: list[torch.dtype] = []
+    network = nn.Sequential(nn.Conv2d(3, 4, 3))
+    network.register_forward_hook(lambda _net, _inputs, output: seen.append(output.dtype))
+    precision = Precision.of(small(precision="bfloat16", device="cpu"))
+    assert precision.run(network, torch.zeros(1, 3, 8, 8)).dtype == torch.float32
+    assert seen == [torch.bfloat16]
+
+
+def test_a_grid_lays_rows_of_pictures_on_white() -> None:
+    black, white = -torch.ones(2, 3, 4, 4), torch.ones(2, 3, 4, 4)
+    grid = as_grid([black, white])
+    assert grid.shape == (14, 14, 3)
+    assert grid[2:6, 2:6].max() == 0
+    assert grid[8:12].min() == 255
+
+
+def test_paintings_that_repeat_each_other_or_the_pictures_are_told() -> None:
+    def noise(seed: int) -> Tensor:
+        return torch.rand(32, 3, 32, 32, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+    learned, photos = noise(1), noise(2)
+    assert repeats(noise(3), learned, photos).warning() == ""
+    collapsed = noise(4)[:2].repeat(16, 1, 1, 1)
+    assert "100% of the paintings have a twin" in repeats(collapsed, learned, photos).warning()
+    assert "100% of the paintings have a twin" in repeats(collapsed, learned, None).warning()
+    assert repeats(collapsed, learned, noise(5)[:2].repeat(16, 1, 1, 1)).warning() == ""  # painted from twins
+    assert "100% of the paintings repeat a picture" in repeats(learned, learned, None).warning()
+
+
+def test_the_judgement_sees_a_change_of_colour_and_one_of_texture() -> None:
+    pictures, others = Pictures(1, 64).pictures, Pictures(3, 64).pictures
+    same = judge(pictures, others)
+    assert judge(pictures, pictures).distance == 0
+    recoloured = judge(pictures, (others + 0.5).clamp(-1, 1))
+    assert recoloured.palette > 2 * same.palette
+    roughened = judge(pictures, (others + 0.3 * torch.randn_like(others)).clamp(-1, 1))
+    assert roughened.swd > 2 * same.swd
+    assert min(recoloured.distance, roughened.distance) > same.distance
+
+
+def test_a_gpu_that_is_absent_is_said() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    with pytest.raises(ParamsError, match="PyTorch sees no GPU here"):
+        Precision.of(small(device="cuda"))
