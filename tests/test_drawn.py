@@ -11,7 +11,7 @@ from tasks.prepare.likeness import perceptual_hash
 from tasks.scrape import drawn
 from tasks.scrape.source import Item, Web
 
-KINDS = list(drawn.PAINTERS)
+KINDS = list(drawn.TITLES)
 
 
 @pytest.mark.parametrize("what", KINDS)
@@ -23,7 +23,7 @@ def test_a_number_is_one_picture_for_ever(what: drawn.What) -> None:
 
 @pytest.mark.parametrize("what", KINDS)
 def test_it_is_the_same_picture_at_every_size(what: drawn.What) -> None:
-    paint = drawn.PAINTERS[what][1]
+    paint = drawn.painter(what)
     for number in range(12):
         small, large = paint(number, 64, 1), paint(number, 192, 1)
         assert (small.shape, large.shape, small.dtype) == ((64, 64, 3), (192, 192, 3), np.uint8)
@@ -33,7 +33,7 @@ def test_it_is_the_same_picture_at_every_size(what: drawn.What) -> None:
 
 @pytest.mark.parametrize("what", KINDS)
 def test_at_least_two_hundred_are_no_near_copies_of_each_other(what: drawn.What) -> None:
-    hashes = np.array([perceptual_hash(drawn.PAINTERS[what][1](number, 64, 1)) for number in range(240)], np.uint64)
+    hashes = np.array([perceptual_hash(drawn.painter(what)(number, 64, 1)) for number in range(240)], np.uint64)
     apart = np.bitwise_count(hashes[:, None] ^ hashes[None])
     apart[np.tril_indices(240)] = 64
     assert 240 - len(set(np.argwhere(apart <= 4)[:, 1].tolist())) >= 200

@@ -62,10 +62,11 @@ def title(what: What, number: int) -> str:
 
 def picture_bytes(what: What, number: int, side: int, seed: int) -> bytes:
     """Picture `number` as a PNG file."""
-    return png(_painter(what)(number, side, seed))
+    return png(painter(what)(number, side, seed))
 
 
-def _painter(what: What) -> Painter:
+def painter(what: What) -> Painter:
+    """What paints such pictures."""
     from tasks.abstract import abstract  # with OpenCV, which whoever only lists the sources does without
 
     painters: Mapping[What, Painter] = {"abstract": abstract}
