@@ -16,7 +16,7 @@ from tasks.progress import Progress
 from tasks.scrape.settings import Scrape
 
 DATA = Path("data")
-SITES = ("flickr", "ukiyoe")  # those of which the museum has a replica
+SITES = ("flickr", "ukiyoe", "openverse", "commons", "met")  # those of which the museum has a replica
 
 
 def main(argv: Sequence[str]) -> int:

@@ -114,6 +114,10 @@ class Web(Protocol):
         """The value of a JSON answer."""
         ...
 
+    def later(self, seconds: float) -> None:
+        """The last answer only said that we should ask again in so many seconds: forget it, and wait."""
+        ...
+
     def file(self, url: str, max_bytes: int) -> Path:
         """A file that is no picture, whole, while the batch is open. PictureRefused where it is too large."""
         ...

@@ -99,6 +99,11 @@ class PoliteWeb:
         self.text(url, **params)  # a captcha says so
         raise Transient(f"{shown(url)} gave something that is no JSON, three times")
 
+    def later(self, seconds: float) -> None:
+        """Forget the last page, which said no more than this, and wait."""
+        self.forget()
+        self.session.clock.sleep(seconds)
+
     def file(self, url: str, max_bytes: int) -> Path:
         """A file that is no picture, kept while the batch is open; resumed where an earlier run broke off."""
         path = self._page(url, {}).with_suffix(".file")

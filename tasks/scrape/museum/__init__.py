@@ -7,7 +7,10 @@ h.museum.test here, and says so in every address it gives.
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from tasks.scrape.museum.commons import CommonsSite
 from tasks.scrape.museum.flickr import FlickrSite
+from tasks.scrape.museum.met import MetSite
+from tasks.scrape.museum.openverse import OpenverseSite
 from tasks.scrape.museum.server import Museum
 from tasks.scrape.museum.ukiyoe import UkiyoeSite
 from tasks.scrape.museum.works import photographs, prints
@@ -16,6 +19,9 @@ from tasks.scrape.museum.works import photographs, prints
 @contextmanager
 def open_museum() -> Generator[Museum]:
     """The museum with the demonstration's pictures, open as long as the block runs."""
-    museum = Museum([FlickrSite(photographs()), UkiyoeSite(prints())])
+    photos = photographs()
+    museum = Museum(
+        [FlickrSite(photos), UkiyoeSite(prints()), OpenverseSite(photos), CommonsSite(photos), MetSite(photos)]
+    )
     with museum:
         yield museum

@@ -12,11 +12,12 @@ from tasks.scrape.address import MUSEUM
 Misbehaviour = Literal["slow", "reset", "truncated", "endless", "lying"]
 Kind = Literal[
     "429", "503", "500", "403", "404", "slow", "reset", "truncated", "endless", "lying", "html", "json", "placeholder",
-    "captcha", "elsewhere", "private", "noai", "wrong extension", "key", "expired", "changed",
+    "captcha", "elsewhere", "private", "noai", "wrong extension", "key", "expired", "changed", "lag",
 ]  # fmt: skip
 
 CAPTCHA = b'<html><body><form id="captcha-form"><div class="g-recaptcha"></div></form></body></html>'
 CHANGED = b"<html><head><title>All new!</title></head><body><main class='grid'></main></body></html>"
+LAG = b'{"error": {"code": "maxlag", "info": "Waiting for db1: 7 seconds lagged", "lag": 7}}'
 HTML = b"<html><body><h1>Something went wrong</h1></body></html>"
 
 
@@ -88,6 +89,8 @@ class Fault:
                 return 302, html, b"", {"Location": "http://169.254.169.254/latest/meta-data/"}
             case "key":
                 return 200, json, _flickr_error(100, "Invalid API Key (Key has invalid format)"), {}
+            case "lag":
+                return 200, json, LAG, {"Retry-After": "5"}
             case "expired":
                 return 200, json, _flickr_error(100, "Invalid API Key (Key has expired)"), {}
             case _:
