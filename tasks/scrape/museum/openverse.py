@@ -52,13 +52,11 @@ class OpenverseSite:
             if all(word in f"{work.title} {work.original} {work.author} photograph".lower() for word in words)
             and ("" in licences or CODES[work.licence][0] in licences)
         ]
-        start = (page - 1) * size
+        start, pages = (page - 1) * size, min(DEPTH, -(-len(found) // size))
+        results = [_result(work) for work in found[max(0, start - self._overlap) : start + size]]
         return _json(
-            {
-                "result_count": len(found), "page_count": min(DEPTH, -(-len(found) // size)), "page_size": size,
-                "page": page, "results": [_result(work) for work in found[max(0, start - self._overlap) : start + size]],
-            }
-        )  # fmt: skip
+            {"result_count": len(found), "page_count": pages, "page_size": size, "page": page, "results": results}
+        )
 
 
 def _result(work: Work) -> dict[str, Any]:

@@ -1,0 +1,120 @@
+"""What the tests of sources share: a small museum, how each source is asked, a run, and a visit."""
+
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from tasks import scrape
+from tasks.progress import Progress
+from tasks.rows import Scraped, read_scraped
+from tasks.scrape import collect as collecting
+from tasks.scrape.museum.commons import CommonsSite
+from tasks.scrape.museum.flickr import FlickrSite
+from tasks.scrape.museum.met import MetSite
+from tasks.scrape.museum.openverse import OpenverseSite
+from tasks.scrape.museum.server import Museum
+from tasks.scrape.museum.ukiyoe import UkiyoeSite
+from tasks.scrape.museum.works import Work
+from tasks.scrape.registry import find
+from tasks.scrape.source import Item, Mark, Source
+from tasks.scrape.web import PoliteWeb
+from tasks.settings import Settings
+from tests.test_polite_web import FakeClock
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+BEGIN = 1_600_000_000
+
+
+def picture(number: int) -> bytes:
+    file = io.BytesIO()
+    colour = (number % 256, number // 256 % 256, 90)
+    Image.new("RGB", (24 + number % 5, 20), colour).save(file, "JPEG", quality=95)
+    return file.getvalue()
+
+
+def works(count: int, step: int = 1_800) -> list[Work]:
+    return [
+        Work(
+            name=f"work-{n:05}", original=f"original{n % 7}", title=f"Wörk \"{n}\" & more", author=f"Änne {n % 7}",
+            licence="CC0", uploaded=BEGIN + n * step, width=24 + n % 5, height=20, read=lambda n=n: picture(n),
+        )
+        for n in range(count)
+    ]  # fmt: skip
+
+
+def museum_of(count: int, overlap: int = 0, **kwargs: Any) -> Museum:
+    """Every site of the museum, each with as many works."""
+    return Museum(
+        [
+            FlickrSite(works(count), overlap, **kwargs), UkiyoeSite(works(count), overlap),
+            OpenverseSite(works(count), overlap, per_day=10_000), CommonsSite(works(count), overlap),
+            MetSite(works(count)),
+        ]
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a source is asked by the tests: a query that finds every work of the museum."""
+
+    query: Mapping[str, Any]
+    listings: str = ""  # fits the addresses of its pages, not of its pictures
+    many: int = 0  # works that fill more than two of its pages; 0: it asks nobody
+
+
+SOURCES = {
+    "commons": Asked({"search": "photograph"}, r"api\.php", 120),
+    "drawn": Asked({"side": 32}),
+    "flickr": Asked({"text": "photograph"}, "rest/", 620),
+    "folder": Asked({"path": "mine"}),
+    "met": Asked({"search": "photograph"}, "/search|/objects", 45),
+    "openverse": Asked({"searches": [f"Änne {n}" for n in range(7)]}, "/v1/images", 150),
+    "sample": Asked({"photographs": ["coffee"]}),
+    "ukiyoe": Asked({"search": "w"}, "/search", 230),
+}
+ON_THE_WEB = [name for name, asked in SOURCES.items() if asked.many]
+
+
+def collect(out: Path, museum: Museum, use: str, limit: int = 1_000, **query: Any) -> list[Scraped]:
+    settings = scrape.Scrape(use=use, limit=limit, site="museum", query={**SOURCES[use].query, **query})
+    with museum:
+        collecting.collect(
+            "test", settings, out, Progress(io.StringIO()), lambda: NOON, clock=FakeClock(), museum=lambda: Open(museum)
+        )
+    return list(read_scraped(out / "items.jsonl"))
+
+
+class Open:
+    """A museum that is open already."""
+
+    def __init__(self, museum: Museum) -> None:
+        self.museum = museum
+
+    def __enter__(self) -> Museum:
+        return self.museum
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def visiting(
+    name: str, museum: Museum, pages: Path, stack: ExitStack
+) -> tuple[Source[Any], Settings, PoliteWeb, Museum]:
+    """A source, its query, its web and the museum behind it."""
+    source = find(name)
+    query = source.Query.read(SOURCES[name].query, "query")
+    museum = stack.enter_context(museum)
+    settings = scrape.Scrape(use=name, limit=1, site="museum")
+    web = collecting.open_web(source, query, settings, pages, NOON, FakeClock(), stack, lambda: Open(museum))
+    return source, query, web, museum
+
+
+def items_of(found: Iterator[Item | Mark], limit: int = 700) -> list[Item]:
+    return [item for item in islice(found, limit) if isinstance(item, Item)]
