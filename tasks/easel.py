@@ -8,7 +8,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,6 +36,8 @@ class Easel:
 
     def mask(self, outline: Points, soft: float = 0.0) -> Mask:
         """Where a closed outline covers the sheet; `soft` blurs its edge, as a share of the side."""
+        import cv2
+
         fine = self._fine()
         cv2.fillPoly(fine, [self._placed(outline)], 255, cv2.LINE_8, _SHIFT)
         covered = self._averaged(fine)
@@ -44,6 +45,8 @@ class Easel:
 
     def stroke_mask(self, path: Points, width: float | Sequence[float]) -> Mask:
         """Where a round brush drawn along `path` covers the sheet; several widths are spread along it."""
+        import cv2
+
         widths = np.atleast_1d(np.asarray(width, np.float64))
         half = np.interp(np.linspace(0, 1, len(path)), np.linspace(0, 1, len(widths)), widths)[:, None] / 2
         along = np.gradient(path, axis=0)
@@ -68,6 +71,8 @@ class Easel:
         return np.round((placed * self.side * _FINE - 0.5) * 2**_SHIFT).astype(np.int32)
 
     def _averaged(self, fine: Picture) -> Mask:
+        import cv2
+
         return (cv2.resize(fine, (self.side, self.side), interpolation=cv2.INTER_AREA) / 255).astype(np.float32)
 
     def lay(self, mask: Mask, colour: Colour | NDArray[np.float32], cover: float = 1.0) -> None:
