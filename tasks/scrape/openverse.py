@@ -72,8 +72,8 @@ class Openverse(Source[OpenverseQuery]):
 def read_page(answer: Any, page: int) -> tuple[list[Item], bool]:
     """The pictures of one answer, and whether there is another; ShapeChanged where it is none as we know it."""
     try:
-        items = [_item(result) for result in answer["results"]]
-        return items, bool(items) and page < int(answer["page_count"])
+        items, pages = [_item(result) for result in answer["results"]], int(answer["page_count"])
+        return items, bool(items) and page < pages
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ShapeChanged(f"an answer of Openverse lacks {error}; {MUST}") from error
 
