@@ -68,6 +68,13 @@ class Openverse(Source[OpenverseQuery]):
                 yield Mark({"search": number, "page": page} if further else {"search": number + 1, "page": 1})
             page = 1
 
+    def notice(self, query: OpenverseQuery) -> str:
+        """What its terms and limits are."""
+        return (
+            f"Openverse gives {PER_PAGE} pictures a request, some 200 requests a day and the first pages of a search; "
+            "its terms want it searched, not copied, and its robots.txt wants no crawler"
+        )
+
 
 def read_page(answer: Any, page: int) -> tuple[list[Item], bool]:
     """The pictures of one answer, and whether there is another; ShapeChanged where it is none as we know it."""
