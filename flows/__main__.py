@@ -1,8 +1,9 @@
-"""The flows by hand: python -m flows rebuild [RECIPE] | collect [SET ...] | deploy."""
+"""The flows by hand: python -m flows rebuild [RECIPE] | collect [SET ...] | train [RECIPE ...] | restore | deploy."""
 
 import argparse
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from tasks.errors import BarenError
@@ -14,22 +15,23 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     rebuild = commands.add_parser("rebuild", help="run the stages that are stale, side by side, as one Prefect flow")
     rebuild.add_argument("recipe", nargs="?", help="only what this recipe of params.yaml needs")
-    collect = commands.add_parser("collect", help="ask the web for new pictures, then rebuild all but the training")
+    collect = commands.add_parser(
+        "collect", help="ask the web for new pictures, then bring shards and report up to date"
+    )
     collect.add_argument("picture_sets", nargs="*", metavar="SET", help="only these picture sets of params.yaml")
+    train = commands.add_parser("train", help="train what is stale; a worse model does not replace the one that paints")
+    train.add_argument("recipes", nargs="*", metavar="RECIPE", help="only these recipes of params.yaml")
+    restore = commands.add_parser("restore", help="let the models of a kept version paint again; alone, list them")
+    restore.add_argument("version", nargs="?", help="a tag that `python -m flows restore` lists, or any commit")
+    restore.add_argument("recipes", nargs="*", metavar="RECIPE", help="only the models of these recipes")
     deploy = commands.add_parser("deploy", help="serve the schedules until stopped, or hand them to a work pool")
     deploy.add_argument("--pool", help="register with this work pool of the configured server, and serve nothing")
     deploy.add_argument("--nightly", metavar="CRON", help="when to collect, in UTC")
-    deploy.add_argument("--weekly", metavar="CRON", help="when to rebuild what is stale, trainings too, in UTC")
+    deploy.add_argument("--weekly", metavar="CRON", help="when to train what is stale, in UTC")
     asked = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _end)  # so that what is cleaned up on the way out is, and the server we started ends
     try:
-        match asked.command:
-            case "rebuild":
-                return _rebuild(asked.recipe)
-            case "collect":
-                return _collect(asked.picture_sets)
-            case _:
-                return _deploy(asked)
+        return _COMMANDS[asked.command](asked)
     except BarenError as error:
         print(f"baren: {error}", file=sys.stderr)
         return 1
@@ -37,25 +39,41 @@ def main(arguments: list[str] | None = None) -> int:
         return 128 + signal.SIGINT
 
 
-def _rebuild(recipe: str | None) -> int:
+def _rebuild(asked: argparse.Namespace) -> int:
     from flows.rebuild import rebuild
-    from flows.server import server
 
-    with server():
-        return _told("rebuild", rebuild(recipe, return_state=True))
+    return _run(rebuild, asked.recipe)
 
 
-def _collect(picture_sets: list[str]) -> int:
+def _collect(asked: argparse.Namespace) -> int:
     from flows.collect import collect
+
+    return _run(collect, asked.picture_sets or None)
+
+
+def _train(asked: argparse.Namespace) -> int:
+    from flows.train import train
+
+    return _run(train, asked.recipes or None)
+
+
+def _restore(asked: argparse.Namespace) -> int:
+    from flows.restore import restore, versions
+
+    if asked.version:
+        return _run(restore, asked.version, asked.recipes or None)
+    print("\n".join(versions()) or "no version was kept yet; each successful flow run in a git checkout keeps one")
+    return 0
+
+
+def _run(flow: Any, *arguments: Any) -> int:
+    """Run a flow on the configured server or a temporary one, and say how it ended."""
     from flows.server import server
 
     with server():
-        return _told("collect", collect(picture_sets or None, return_state=True))
-
-
-def _told(what: str, state: Any) -> int:
-    print(f"{what}: {state.message}", file=sys.stderr)
-    return 0 if state.is_completed() else 1
+        state = flow(*arguments, return_state=True)
+        print(f"{flow.name}: {state.message}", file=sys.stderr)
+        return 0 if state.is_completed() else 1
 
 
 def _deploy(asked: argparse.Namespace) -> int:
@@ -72,6 +90,14 @@ def _deploy(asked: argparse.Namespace) -> int:
 def _end(signum: int, _frame: Any) -> None:
     sys.exit(128 + signum)
 
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "rebuild": _rebuild,
+    "collect": _collect,
+    "train": _train,
+    "restore": _restore,
+    "deploy": _deploy,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -36,13 +36,13 @@ def _of_prepare(name: str) -> None:
     report: dict[str, Any] = read_json(folder / "report.json")
     refused: dict[str, int] = report["refused"]
     create_table_artifact(
-        key=_key("refusals", name),
+        key=key("refusals", name),
         table=[{"reason": reason, "pictures": count} for reason, count in refused.items()],
         description=f"{name}: {report['kept']} of {report['candidates']} pictures kept",
     )
     rows = [row for row in read_prepared(folder / "ledger.jsonl") if row.outcome == "kept"]
     if sheet := _contact_sheet(name, rows[:: max(1, len(rows) // NUM_SHOWN)][:NUM_SHOWN]):
-        _show(_key("contact-sheet", name), sheet, f"{name}: what is kept")
+        _show(key("contact-sheet", name), sheet, f"{name}: what is kept")
 
 
 def _of_train(name: str) -> None:
@@ -50,13 +50,13 @@ def _of_train(name: str) -> None:
     if steps:
         with Image.open(steps[-1]) as image:
             image.thumbnail((LONGEST, LONGEST))
-            _show(_key("samples", name), image.convert("RGB"), f"{name}: {steps[-1].stem}")
+            _show(key("samples", name), image.convert("RGB"), f"{name}: {steps[-1].stem}")
 
 
 def _of_evaluate(name: str) -> None:
     metrics: dict[str, Any] = read_json(DATA / "5-metrics" / name / "metrics.json")
     create_table_artifact(
-        key=_key("metrics", name),
+        key=key("metrics", name),
         table=[{"metric": metric, "value": value} for metric, value in metrics.items()],
         description=f"{name}, on held-out pictures",
     )
@@ -64,7 +64,7 @@ def _of_evaluate(name: str) -> None:
 
 def _of_infer(name: str) -> None:
     folder = (DATA / "6-prints" / name).absolute()
-    create_link_artifact(key=_key("prints", name), link=folder.as_uri(), link_text=f"the prints of {name}: {folder}")
+    create_link_artifact(key=key("prints", name), link=folder.as_uri(), link_text=f"the prints of {name}: {folder}")
 
 
 def _of_report(_name: str) -> None:
@@ -110,6 +110,6 @@ def _show(key: str, image: Image.Image, description: str) -> None:
     create_image_artifact(image_url=f"data:image/jpeg;base64,{encoded}", key=key, description=description)
 
 
-def _key(*words: str) -> str:
+def key(*words: str) -> str:
     """Prefect's keys are of small letters, digits and dashes."""
     return "-".join(words).lower().replace("_", "-")

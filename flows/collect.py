@@ -1,4 +1,4 @@
-"""Collecting: the web is asked again for new pictures, then what became stale is rebuilt, all but the training."""
+"""Collecting: the web is asked again for new pictures, then what became stale is rebuilt, all but most trainings."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,21 +12,28 @@ from prefect.client.schemas.objects import State
 from prefect.events import emit_event
 from prefect.states import Completed, Failed
 
+from flows import lock
 from flows.budget import set_budgets, spend
-from flows.dag import ask, step_of
+from flows.dag import Dag, ask, step_of
 from flows.harvest import SILENCE, Harvest, harvest, last_batch, remember, silent
 from flows.rebuild import checkout, in_one_sentence, keep, walk
+from flows.settings import Operations
 from flows.steps import Workbench
+from flows.train import painting, recipes_of, replace_models, reportable
 from tasks.errors import ParamsError
 
-NIGHTLY = {"prepare", "shard", "report"}  # what follows collecting at once; any new picture makes training stale
-TOLD = ("4-models", "5-metrics", "6-prints")  # what the report tells of beside the pictures
+NIGHTLY = {
+    "prepare",
+    "shard",
+    "report",
+}  # what follows collecting at once; training waits until there is more to learn from
 
 
 @flow(name="collect", persist_result=False)
 def collect(picture_sets: list[str] | None = None) -> State[Any]:
     """Collect new pictures for all sets or some, then bring their shards and the report up to date.
 
+    A recipe is trained only where a set of its has grown by the share operations.grown since it was trained.
     Nothing new is a success. A source that fell silent raises an alert: an error in the log and an event
     `baren.source.silent`, on which a Prefect automation can notify somebody.
     """
@@ -51,10 +58,12 @@ def _collect(picture_sets: list[str] | None) -> State[Any]:
                 payload={"picture_set": quiet.picture_set, "nights": SILENCE},
             )
         dag = ask()
-        rebuilt = walk(dag.only({stage for stage in dag.waits_for if _is_nightly(stage)}), bench)
+        states = [collected, walk(dag.only({stage for stage in dag.waits_for if _is_nightly(stage, dag)}), bench)]
+        if all(state.is_completed() for state in states) and (grown := _grown(recipes_of(dag))):
+            states += [replace_models(grown, bench), walk(painting(grown), bench)]
         new = sum(harvest.new for harvest in harvests)
-        message = f"{new} new pictures; {rebuilt.message}" if new else f"nothing new; {rebuilt.message}"
-        if collected.is_completed() and rebuilt.is_completed():
+        message = "; ".join([f"{new} new pictures" if new else "nothing new", *(f"{s.message}" for s in states[1:])])
+        if all(state.is_completed() for state in states):
             keep(f"Collect: {message}")
             return Completed(message=message)
         return Failed(message=f"{message}; {collected.message}")
@@ -69,11 +78,15 @@ def _chosen(picture_sets: list[str] | None) -> dict[str, Mapping[str, Any]]:
     return {name: pictures[name]["scrape"] for name in picture_sets or pictures}
 
 
-def _is_nightly(stage: str) -> bool:
-    """Whether a stage follows collecting at once; the report does once there is a first model to tell of."""
-    if step_of(stage) == "report":
-        return all(Path("data", folder).exists() for folder in TOLD)
-    return step_of(stage) in NIGHTLY
+def _is_nightly(stage: str, dag: Dag) -> bool:
+    """Whether a stage follows collecting at once."""
+    return step_of(stage) in NIGHTLY and (stage != "report" or reportable(dag))
+
+
+def _grown(recipes: list[str]) -> list[str]:
+    """The recipes of which a set has grown so much that their training does not wait for the week's."""
+    recorded, enough = lock.entries(), Operations.load().grown
+    return [recipe for recipe in recipes if lock.growth(recipe, recorded) >= enough]
 
 
 def _ask_the_web(blocks: Mapping[str, Mapping[str, Any]], bench: Workbench) -> State[Any]:

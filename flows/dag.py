@@ -2,13 +2,12 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flows.guard import environment
-from tasks.errors import BarenError, ParamsError
+from flows.dvc import answer, start
+from tasks.errors import ParamsError
 
 RECIPE_STEPS = ("train", "evaluate", "infer")
 
@@ -37,10 +36,15 @@ class Dag:
         if not wanted:
             known = sorted({stage.split("@")[1] for stage in self.waits_for if step_of(stage) in RECIPE_STEPS})
             raise ParamsError(f"{recipe!r} is no recipe of params.yaml; known there: {', '.join(known)}")
+        return self.only(self.needed_by(wanted))
+
+    def needed_by(self, stages: set[str]) -> set[str]:
+        """`stages` and all that they wait for."""
+        needed = set(stages)
         for stage in reversed(list(self.waits_for)):
-            if stage in wanted:
-                wanted.update(self.waits_for[stage])
-        return self.only(wanted)
+            if stage in needed:
+                needed.update(self.waits_for[stage])
+        return needed
 
     def only(self, wanted: set[str]) -> "Dag":
         """The same order and reasons, for the stages `wanted`."""
@@ -64,27 +68,12 @@ def ask() -> Dag:
 
     Raises BarenError with DVC's own sentence where it cannot tell.
     """
-    questions = [_start("dag", "--dot"), _start("status", "--json")]
-    dot, status = (_answer(question) for question in questions)
+    questions = [start("dag", "--dot"), start("status", "--json")]
+    dot, status = map(answer, questions)
     nodes, edges = _NODE.findall(dot), _EDGE.findall(dot)
     upstream = {node: tuple(before for before, after in edges if after == node) for node in nodes}
     changed = {stage: tuple(_reasons(entries)) for stage, entries in json.loads(status).items()}
     return Dag(_in_order(upstream), changed)
-
-
-def _start(*command: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        ["dvc", "--wait-for-lock", *command], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-
-
-def _answer(question: subprocess.Popen[str]) -> str:
-    out, complaint = question.communicate()
-    if question.returncode:
-        said = " ".join(line.strip() for line in complaint.splitlines() if line.strip())
-        raise BarenError(f"dvc cannot say what is stale: {said.removeprefix('ERROR: ')}")
-    return out
 
 
 def _reasons(entries: list[Any]) -> list[str]:

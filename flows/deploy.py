@@ -10,8 +10,8 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
 
 from flows.collect import collect
-from flows.rebuild import rebuild
 from flows.server import server
+from flows.train import train
 from tasks.errors import ParamsError
 
 # minute, hour, day of month, month, day of week; in UTC. The report is part of both.
@@ -36,7 +36,9 @@ def planned(nightly: str = NIGHTLY, weekly: str = WEEKLY) -> list[Planned]:
     """
     return [
         Planned(collect, "nightly", _cron("--nightly", nightly), "New pictures, their shards, the report."),
-        Planned(rebuild, "weekly", _cron("--weekly", weekly), "Whatever is stale, the trainings among it."),
+        Planned(
+            train, "weekly", _cron("--weekly", weekly), "Stale trainings, and with the better models prints and report."
+        ),
     ]
 
 

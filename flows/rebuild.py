@@ -38,13 +38,15 @@ def _rebuild(recipe: str | None) -> State[Any]:
         return state
 
 
-def keep(what: str) -> None:
-    """Commit and tag what a successful run made, and push its data where a DVC remote is set."""
+def keep(what: str) -> str:
+    """Commit and tag what a run made, and push its data where a DVC remote is set; the tag, empty where none is new."""
     logger = get_run_logger()
     version = keep_version(Operations.load().branch, what, datetime.now(UTC))
-    if version is not None and version.new:
-        logger.info("kept: git checkout %s && dvc checkout brings this back", version.tag)
-        push_data(logger.info)
+    if version is None or not version.new:
+        return ""
+    logger.info("kept: git checkout %s && dvc checkout brings this back", version.tag)
+    push_data(logger.info)
+    return version.tag
 
 
 def in_one_sentence(work: Callable[[], State[Any]]) -> State[Any]:
@@ -73,7 +75,8 @@ def walk(
 ) -> State[Any]:
     """Run the stale stages of `dag`, each after all it waits for; a stage whose forerunner failed is not run.
 
-    Stages in `forced` are run stale or not. `before` is called with a stage and its log before it is run.
+    Stages in `forced` are run stale or not. `habits` are by step, or by stage where one has its own. `before` is called
+    with a stage and its log before it is run.
     """
     stale = dag.stale() | forced
     titles = titled(dag)
@@ -86,7 +89,7 @@ def walk(
                 stage,
                 reasons,
                 bench,
-                habits[step],
+                habits.get(stage, habits[step]),
                 stage in forced,
                 before,
                 wait_for=[futures[name] for name in upstream],

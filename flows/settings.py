@@ -1,20 +1,37 @@
 """What params.yaml says of operations: the block `operations`, which no stage reads and which may be left out."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from flows.judge import JUDGES
 from tasks.settings import Settings
 
 
 class Operations(Settings):
-    """How runs are kept; when and how often is written in flows/deploy.py."""
+    """How runs are kept and models replaced; when and how often is written in flows/deploy.py."""
 
     # Every successful run is committed here (dvc.lock, curation, params), without touching what is checked out.
     # An empty name keeps none.
     branch: str = Field(default="kept", pattern=r"^([A-Za-z0-9][A-Za-z0-9_./-]*)?$")
+    # A night trains a recipe at once where one of its sets grew by this share since; otherwise the week's run does.
+    grown: float = Field(default=0.2, gt=0)
+    # What a scheduled training begins with: nothing (runs stay comparable), or the last state of the model before it.
+    begin: Literal["scratch", "last"] = "scratch"
+    # A new model paints unless one of these is worse than the old one's by more than the share `tolerance`, on the
+    # same held-out pictures. Every recipe has these two; two seeds of one recipe differ by a few per cent.
+    judged_by: tuple[str, ...] = ("swd", "palette")
+    tolerance: float = Field(default=0.05, ge=0)
+
+    @field_validator("judged_by")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in JUDGES:
+                raise ValueError(f"{name!r} is no measure a model can be judged by; these are: {', '.join(JUDGES)}")
+        return names
 
     @classmethod
     def load(cls, path: Path = Path("params.yaml")) -> "Operations":

@@ -4,7 +4,7 @@ import queue
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +30,7 @@ class Habit:
     limit: float
     retries: tuple[float, ...] = ()
     trains: bool = False  # wants a whole accelerator
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])  # more of its environment
 
 
 HABITS = {
@@ -71,13 +72,13 @@ class Workbench:
     def run(self, stage: str, say: Callable[[str], None], habit: Habit, *, force: bool = False) -> Outcome:
         """Run one stage through DVC, passing on what it says; StageFailed where it ends badly or takes too long."""
         if not habit.trains:
-            return self._run(stage, say, habit, force, {})
+            return self._run(stage, say, habit, force, habit.variables)
         if self._accelerators.empty():
             say("waiting for another training to end")
         number = self._accelerators.get()
         try:
             chosen = {"CUDA_VISIBLE_DEVICES": f"{number}"} if self._num_accelerators > 1 else {}
-            return self._run(stage, say, habit, force, chosen)
+            return self._run(stage, say, habit, force, {**habit.variables, **chosen})
         finally:
             self._accelerators.put(number)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from flows.guard import environment
+from flows.dvc import dvc
 from tasks.errors import BarenError
 from tasks.files import SCRATCH
 
@@ -34,7 +34,7 @@ class Version:
 class Git:
     """The repository of the checkout `root`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path = Path()) -> None:
         self._root = root
 
     def here(self) -> bool:
@@ -49,6 +49,16 @@ class Git:
     def checked_out(self) -> str:
         """The name of the branch that is checked out; empty where HEAD is detached."""
         return self._run("symbolic-ref", "--short", "--quiet", "HEAD", may_fail=True)
+
+    def show(self, commit: str, file: str) -> str:
+        """A file as it was in a commit. Raises BarenError where it was not there."""
+        return self._run("show", f"{commit}:{file}")
+
+    def tags(self, pattern: str) -> list[str]:
+        """One line a tag, the newest first: its name, the moment and the first line of its commit."""
+        form = "%(refname:short)  %(creatordate:iso)  %(subject)"
+        listed = self._run("for-each-ref", "--sort=-creatordate", f"--format={form}", f"refs/tags/{pattern}")
+        return listed.splitlines()
 
     def tree_with(self, base: str, files: list[Path]) -> str:
         """The tree of commit `base` (or an empty one) in which `files` are as they are on the disk now."""
@@ -139,13 +149,13 @@ def push_data(say: Callable[[str], None], root: Path = Path()) -> None:
 
     Raises BarenError with DVC's own words where the remote refuses; nothing is lost, the next run pushes again.
     """
-    if not _dvc(root, "remote", "list").strip():
+    if not dvc("remote", "list", root=root).strip():
         return
     waiting = root / UNPUSHED
     versions = ["--all-tags"] if waiting.exists() else []
     waiting.parent.mkdir(parents=True, exist_ok=True)
     waiting.touch()
-    said = _dvc(root, "push", *versions)
+    said = dvc("push", *versions, root=root)
     waiting.unlink()
     say(f"dvc push: {said.strip().splitlines()[-1] if said.strip() else 'done'}")
 
@@ -158,13 +168,3 @@ def _tag(git: Git, branch: str, commit: str, now: datetime) -> str:
         if git.move(f"refs/tags/{tag}", commit, ""):
             return tag
     raise BarenError(f"a thousand versions are tagged {moment}; set the machine's clock")
-
-
-def _dvc(root: Path, *command: str) -> str:
-    done = subprocess.run(
-        ["dvc", "--wait-for-lock", *command], cwd=root, env=environment(), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        said = " ".join(line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.strip())
-        raise BarenError(f"dvc {command[0]} failed: {said}")
-    return done.stdout

@@ -1,5 +1,6 @@
 """What each stage is: which folders and settings it hands to its step; heavy modules are imported where used."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,8 @@ def _train(recipe: RecipeParams, progress: Progress) -> None:
     from tasks.train.precision import Precision
 
     settings: Any = recipe.train
+    if settings.start is None and (begin := os.environ.get("BAREN_START")):  # a scheduled training's last weights
+        settings = settings.model_copy(update={"start": begin})
     built = recipe.module.build(recipe.networks, recipe.train)
     device = Precision.of(settings).device
     sets = {key: ShardSet(_shards(recipe, key), progress=progress) for key in built.reads}
@@ -111,7 +114,7 @@ def _train(recipe: RecipeParams, progress: Progress) -> None:
     record = {
         "recipe": recipe.name,
         "networks": recipe.networks.model_dump(mode="json"),
-        "train": recipe.train.model_dump(mode="json"),
+        "train": settings.model_dump(mode="json"),
         "pictures": {
             key: {"set": shard_set.name, "fingerprint": shard_set.fingerprint} for key, shard_set in sets.items()
         },

@@ -1,4 +1,4 @@
-"""What every test shares: no reach beyond loopback, the same chance each time, and a person's own real pictures."""
+"""What every test shares: no reach beyond loopback, the same chance each time, real pictures, a Prefect server."""
 
 import ipaddress
 import os
@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from served import server, start, toy
+
+__all__ = ["server", "start", "toy"]  # fixtures
 
 
 @pytest.fixture(autouse=True)

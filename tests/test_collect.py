@@ -5,13 +5,12 @@ from threading import Event
 
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from test_flows import Start, artifacts, finish, server, start, toy
+from served import Start, artifacts, finish
 from toy import PARAMS
 
 from flows.budget import set_budgets, spend
 from flows.harvest import Harvest, remember, silent
 
-__all__ = ["server", "start", "toy"]  # fixtures
 SETS = list(PARAMS["pictures"])
 
 

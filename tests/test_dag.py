@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
-from toy import PARAMS, make_toy, run
+from toy import WHOLE as PARAMS
+from toy import make_toy, run
 
 # Asks DVC, in one process, what each change of params.yaml makes stale; and what follows what.
 ASK = """
@@ -31,7 +32,7 @@ print(json.dumps({"follows": follows, "stale": answers}))
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder without git, in which a fake door has built everything once."""
-    root = make_toy(tmp_path_factory.mktemp("built"))
+    root = make_toy(tmp_path_factory.mktemp("built"), PARAMS)
     done = run("dvc", "repro", cwd=root)
     assert done.returncode == 0, done.stderr
     return root

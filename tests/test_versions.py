@@ -23,7 +23,7 @@ def checkout(tmp_path: Path) -> Path:
     make_toy(root)
     (root / ".dvc/config.local").write_text(f"[core]\n    site_cache_dir = {root}/.dvc/site\n")
     (root / ".dvc/.gitignore").write_text("/config.local\n/tmp\n/cache\n/site\n")
-    (root / ".gitignore").write_text("/data/\n/.scratch/\n/ran\n/web\n")
+    (root / ".gitignore").write_text("/data/\n/.scratch/\n/ran\n/web\n/quality\n")
     git(root, "init", "-q", "-b", "main")
     git(root, "add", ".")
     git(root, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "first")

@@ -1,0 +1,188 @@
+"""Training on its own schedule: what is stale is trained anew; a worse model does not replace the one that paints."""
+
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger
+from prefect.artifacts import create_table_artifact
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from flows import lock
+from flows.artifacts import key
+from flows.dag import Dag, ask, step_of
+from flows.dvc import dvc
+from flows.judge import judge
+from flows.rebuild import checkout, in_one_sentence, keep, walk
+from flows.settings import Operations
+from flows.steps import HABITS, Workbench
+from tasks.errors import BarenError, ParamsError
+from tasks.files import SCRATCH, no_half_folder, read_json, sha256_file
+
+MODELS, METRICS = Path("data/4-models"), Path("data/5-metrics")
+BEGIN = SCRATCH / "begin"  # the weights that trainings begin with: DVC removes a model before its stage runs
+
+
+@flow(name="train", persist_result=False)
+def train(recipes: list[str] | None = None) -> State[Any]:
+    """Train the recipes that are stale, all or some, then paint and report with whichever model is the better one."""
+    return in_one_sentence(lambda: _train(recipes))
+
+
+def _train(recipes: list[str] | None) -> State[Any]:
+    with checkout("training") as bench:
+        chosen = recipes_of(ask(), recipes)
+        trained = replace_models(chosen, bench)
+        painted = walk(painting(chosen), bench)
+        message = f"{trained.message}; {painted.message}"
+        if trained.is_completed() and painted.is_completed():
+            keep(f"Train {', '.join(chosen)}: {message}")
+            return Completed(message=message)
+        return Failed(message=message)
+
+
+def recipes_of(dag: Dag, recipes: Iterable[str] | None = None) -> list[str]:
+    """The recipes that the DAG trains, or those of them that are asked for; raises ParamsError for one unknown."""
+    known = [stage.partition("@")[2] for stage in dag.waits_for if step_of(stage) == "train"]
+    for recipe in recipes or ():
+        if recipe not in known:
+            raise ParamsError(f"{recipe!r} is no recipe of params.yaml; known there: {', '.join(known)}")
+    return list(recipes or known)
+
+
+def painting(recipes: Iterable[str]) -> Dag:
+    """What follows a choice of models: the measures and prints of `recipes`, and the report if it can be written."""
+    dag = ask()
+    stages = {f"{step}@{recipe}" for recipe in recipes if (MODELS / recipe).exists() for step in ("evaluate", "infer")}
+    return dag.only(stages | ({"report"} if reportable(dag) else set()))
+
+
+def reportable(dag: Dag) -> bool:
+    """Whether there is all that the report tells of: it waits for the first model of every recipe."""
+    return all((MODELS / recipe).exists() for recipe in recipes_of(dag))
+
+
+def replace_models(recipes: Iterable[str], bench: Workbench) -> State[Any]:
+    """Train those of `recipes` that are stale; afterwards each has the better of its two models.
+
+    Both are measured on the held-out pictures of today. A worse one is kept as a version and put away; where a training
+    fails the old model is put back. An old model that the present settings cannot open is replaced unmeasured.
+    """
+    operations = Operations.load()
+    recipes = list(recipes)
+    put_back(recipe for recipe in recipes if not (MODELS / recipe).exists())  # a killed training left it so
+    dag = ask()
+    trainings = {f"train@{recipe}" for recipe in recipes}
+    before = walk(dag.only(dag.needed_by(trainings) - trainings), bench)
+    if not before.is_completed():
+        return before
+    dag = ask()
+    due = [recipe for recipe in recipes if f"train@{recipe}" in dag.stale()]
+    if not due:
+        return Completed(message="no training is stale")
+    rivals = {recipe: rival for recipe in due if (rival := _rival(recipe, dag, bench))}
+    state = _run_trainings(due, rivals, operations, bench)
+    changed = ask().changed
+    ended: list[str] = []
+    for recipe in due:
+        fresh = not {f"train@{recipe}", f"evaluate@{recipe}"} & changed.keys()
+        how = _choose(recipe, rivals.get(recipe), operations) if fresh else _unharmed(recipe, rivals.get(recipe))
+        ended.append(f"{recipe}: {how}")
+    message = "; ".join(ended)
+    return Completed(message=message) if state.is_completed() else Failed(message=f"{message}; {state.message}")
+
+
+@dataclass(frozen=True)
+class Rival:
+    """The model that paints now: what dvc.lock says of it, and how good it is on the pictures of today."""
+
+    blocks: lock.Entries
+    metrics: dict[str, float]
+
+
+def _rival(recipe: str, dag: Dag, bench: Workbench) -> Rival | None:
+    """Measure the model that paints; None where there is none, or none that can be measured."""
+    if not (MODELS / recipe).exists() or f"train@{recipe}" not in lock.entries():
+        return None
+    if not walk(dag.only({f"evaluate@{recipe}"}), bench).is_completed():
+        get_run_logger().warning("the model of %s cannot be measured with its present settings: no contest", recipe)
+        return None
+    blocks = {f"{step}@{recipe}": lock.entries()[f"{step}@{recipe}"] for step in ("train", "evaluate")}
+    return Rival(blocks, read_json(METRICS / recipe / "metrics.json"))
+
+
+def _run_trainings(due: list[str], rivals: Mapping[str, Rival], operations: Operations, bench: Workbench) -> State[Any]:
+    habits = dict(HABITS)
+    for recipe in rivals if operations.begin == "last" else ():
+        habits[f"train@{recipe}"] = replace(HABITS["train"], variables={"BAREN_START": f"{_weights(recipe)}"})
+    return walk(
+        ask().only({f"{step}@{recipe}" for recipe in due for step in ("train", "evaluate")}), bench, habits=habits
+    )
+
+
+def _weights(recipe: str) -> Path:
+    """A copy of the model's last state, named by its content, so that an interrupted training finds it again."""
+    last = MODELS / recipe / "last"
+    kept = BEGIN / f"{recipe}-{sha256_file(last / 'checkpoint.json')[:16]}"
+    if not kept.exists():
+        for older in BEGIN.glob(f"{recipe}-*"):
+            shutil.rmtree(older)
+        with no_half_folder(kept) as folder:
+            shutil.copytree(last, folder, dirs_exist_ok=True)
+    return kept
+
+
+def _choose(recipe: str, rival: Rival | None, operations: Operations) -> str:
+    """Leave the better model in place; says which that is, and why."""
+    if rival is None:
+        return "a new model paints"
+    new = read_json(METRICS / recipe / "metrics.json")
+    compared = judge(rival.metrics, new, operations.judged_by, operations.tolerance)
+    create_table_artifact(
+        key=key("contest", recipe),
+        table=[{"measure": one.measure, "old": one.old, "new": one.new, "worse": one.worse} for one in compared],
+        description=f"{recipe}: the model that painted and a new one, on the same held-out pictures",
+    )
+    worse = ", ".join(f"{one}" for one in compared if one.worse)
+    if not worse:
+        return f"a new model paints ({', '.join(map(str, compared))})"
+    try:
+        tag = keep(f"Put away a model of {recipe}: {worse}")
+    except BarenError as error:
+        get_run_logger().error("the model that is put away could not be kept: %s", error)
+        tag = ""
+    lock.put(rival.blocks)
+    put_back([recipe])
+    return f"the new model is worse ({worse}), so the old one paints on" + (f"; the new one is {tag}" if tag else "")
+
+
+def _unharmed(recipe: str, rival: Rival | None) -> str:
+    """Where a training or its measures failed: the model of before, if there is one."""
+    if rival is None:
+        put_back([recipe])
+        return "not trained"
+    lock.put(rival.blocks)
+    put_back([recipe])
+    return "not trained, so the model before it paints on"
+
+
+def put_back(recipes: Iterable[str]) -> None:
+    """Bring the recorded models and metrics of `recipes` into the checkout; says where they are nowhere to be had."""
+    recorded = lock.entries()
+    stages = [f"{step}@{recipe}" for recipe in recipes for step in ("train", "evaluate")]
+    try:
+        bring([stage for stage in stages if stage in recorded])
+    except BarenError as error:
+        get_run_logger().warning("an older model could not be brought back: %s", error)
+
+
+def bring(stages: list[str]) -> None:
+    """Bring the recorded outputs of `stages` into the checkout, from the cache or else the remote."""
+    if stages:
+        try:
+            dvc("checkout", "--force", *stages)
+        except BarenError:
+            dvc("pull", "--force", *stages)

@@ -1,0 +1,115 @@
+"""A new model replaces the one that paints only if it is not worse; the old one is one command away."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from served import Start, artifacts, finish
+from test_versions import checkout, git
+from toy import PARAMS, run
+
+from flows.judge import judge
+from flows.lock import entries, growth
+from flows.restore import models_of
+from flows.settings import Operations
+from tasks.errors import BarenError, ParamsError
+
+__all__ = ["checkout"]  # fixtures
+RECIPE = next(iter(PARAMS["recipes"]))
+PHOTOS = PARAMS["recipes"][RECIPE]["from"]
+
+
+@pytest.fixture
+def toy(checkout: Path) -> Path:
+    """A toy under git whose first model is built and is of middling quality."""
+    (checkout / "quality").write_text('{"swd": 1.0}')
+    done = run("dvc", "repro", cwd=checkout)
+    assert done.returncode == 0, done.stderr
+    return checkout
+
+
+def painting_now(toy: Path) -> str:
+    return (toy / f"data/4-models/{RECIPE}/losses.csv").read_text()
+
+
+@pytest.mark.timeout(600)
+def test_a_worse_model_is_put_away_a_better_one_paints_and_the_old_one_is_a_command_away(
+    server: str, start: Start, toy: Path
+) -> None:
+    (toy / "web").write_text("3")
+    (toy / "quality").write_text('{"swd": 2.0}')
+    code, said = finish(start("collect", PHOTOS))  # the set has more than doubled, so the night trains at once
+    assert code == 0, said
+    assert f"{RECIPE}: the new model is worse (swd 2, was 1), so the old one paints on; the new one is kept-" in said
+    assert painting_now(toy) == '{"swd": 1.0}'
+    assert artifacts(server, f"contest-{RECIPE}") == [{"measure": "swd", "old": 1, "new": 2, "worse": True}]
+    worse = said.split("the new one is ")[1].split(";")[0]
+    assert git(toy, "show", f"{worse}:dvc.lock") != (toy / "dvc.lock").read_text()
+
+    params = yaml.safe_load((toy / "params.yaml").read_text())
+    params["operations"] = {"begin": "last"}
+    (toy / "params.yaml").write_text(yaml.safe_dump(params))
+    (toy / "web").write_text("4")
+    (toy / "quality").write_text('{"swd": 0.5}')
+    assert run("dvc", "repro", "--force", "-s", f"scrape@{PHOTOS}", cwd=toy).returncode == 0
+    code, said = finish(start("train"))
+    assert code == 0, said
+    assert 'beginning with {"swd": 1.0}' in said
+    assert f"train: {RECIPE}: a new model paints (swd 0.5, was 1)" in said
+    assert painting_now(toy) == '{"swd": 0.5}'
+
+    shards = entries(toy)[f"shard@{PHOTOS}"]
+    code, said = finish(start("restore", worse, RECIPE))
+    assert code == 0, said
+    assert painting_now(toy) == '{"swd": 2.0}'
+    assert (
+        f"restore: {RECIPE} of {worse} paints again; brought up to date: evaluate@{RECIPE}, infer@{RECIPE}, report"
+        in said
+    )
+    assert entries(toy)[f"shard@{PHOTOS}"] == shards
+
+
+def test_a_training_that_fails_leaves_the_old_model_painting(start: Start, toy: Path) -> None:
+    params = yaml.safe_load((toy / "params.yaml").read_text())
+    params["recipes"][RECIPE]["train"]["seed"] += 1
+    (toy / "params.yaml").write_text(yaml.safe_dump(params))
+    (toy / "fail").write_text(f"train {RECIPE}")
+    code, said = finish(start("train", RECIPE))
+    assert code == 1
+    assert f"train: {RECIPE}: not trained, so the model before it paints on; train@{RECIPE} failed" in said
+    assert painting_now(toy) == '{"swd": 1.0}'
+
+
+def test_a_version_that_never_was_is_one_sentence(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(checkout)
+    with pytest.raises(BarenError, match="'kept-yesterday' is no version of this checkout; none was kept yet"):
+        models_of("kept-yesterday", None)
+    git(checkout, "-c", "user.name=a", "-c", "user.email=a@b", "tag", "kept-1", "-m", "a tag")
+    with pytest.raises(BarenError, match=r"kept-1 has no dvc.lock"):
+        models_of("kept-1", None)
+
+
+def test_a_model_is_worse_by_more_than_chance_in_any_measure() -> None:
+    old = {"swd": 1.0, "palette": 10.0, "answer_match": 0.5}
+    new = {"swd": 1.04, "palette": 5.0, "answer_match": 0.4}
+    assert [one.worse for one in judge(old, new, ("swd", "palette", "answer_match", "fid"), 0.05)] == [
+        False, False, True,
+    ]  # fmt: skip
+    assert [one.worse for one in judge(old, new, ("swd",), 0.03)] == [True]
+
+
+def test_growth_is_that_of_the_most_grown_set_since_it_was_learned_from() -> None:
+    recorded = {
+        "shard@a": {"outs": [{"path": "data/3-shards/a", "size": 130}]},
+        "shard@b": {"outs": [{"path": "data/3-shards/b", "size": 90}]},
+        "train@r": {"deps": [{"path": "data/3-shards/a", "size": 100}, {"path": "data/3-shards/b", "size": 100}]},
+    }
+    assert growth("r", recorded) == pytest.approx(0.3)
+    assert growth("never trained", recorded) == 0
+
+
+def test_a_measure_that_has_no_better_or_worse_is_one_sentence(tmp_path: Path) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_text("operations: {judged_by: [ms_ssim]}")
+    with pytest.raises(ParamsError, match="'ms_ssim' is no measure a model can be judged by; these are: answer_swd"):
+        Operations.load(params)
