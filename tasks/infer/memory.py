@@ -1,24 +1,31 @@
-"""How much memory a network takes for a tile, found without running it, and how much there is."""
+"""How much memory a network takes for a tile, found with a small one, how much there is, and giving it back."""
 
-import copy
+import ctypes
 import weakref
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.overrides import TorchFunctionMode
 
 SHARE = 0.5  # of the free memory that tiles may take; the rest is for the workspaces of convolutions, and for others
+SMALL = 128  # px a side of the tile that is tried, at least; what lives grows with the area
 
 
-def peak_bytes(network: nn.Module, height: int, width: int) -> int:
-    """The most that lives at once while [1, 3, height, width] passes through; counted on tensors without data."""
-    shell = copy.deepcopy(network).to("meta")
-    with torch.inference_mode(), _Living() as living:
-        shell(torch.zeros(1, 3, height, width, device="meta"))
-    return living.peak
+def bytes_a_pixel(network: nn.Module, stride: int) -> float:
+    """The most that lives at once while a tile passes through `network`, in bytes for each of its pixels.
+
+    Counted on a small tile of black, of a side that is a multiple of `stride`. Fake tensors would tell the same
+    without computing, but loading them takes torch 150 MB.
+    """
+    side = -(-max(SMALL, 2 * stride) // stride) * stride
+    device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
+    with torch.inference_mode():
+        tile = torch.zeros(1, 3, side, side, device=device)
+        with _Living() as living:
+            network(tile)
+    return (living.peak + tile.nbytes) / (side * side)
 
 
 def free_bytes(device: torch.device) -> int:
@@ -31,12 +38,19 @@ def free_bytes(device: torch.device) -> int:
     return 4 * 2**30
 
 
-def tiles_that_fit(network: nn.Module, height: int, width: int, device: torch.device) -> int:
-    """How many tiles of that size may pass through together; 0 where not even one fits."""
-    return int(SHARE * free_bytes(device) // max(peak_bytes(network, height, width), 1))
+def pixels_that_fit(network: nn.Module, stride: int, device: torch.device) -> int:
+    """How many pixels may pass through the network together, in one tile or several."""
+    return int(SHARE * free_bytes(device) / bytes_a_pixel(network, stride))
 
 
-class _Living(TorchDispatchMode):
+def give_back() -> None:
+    """Let the system have what was freed: glibc keeps it, for each thread apart, and grows with the hours."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # only glibc has it
+    if trim:
+        trim(0)
+
+
+class _Living(TorchFunctionMode):
     """Adds up the storages that operations make, until they die."""
 
     def __init__(self) -> None:
@@ -44,9 +58,9 @@ class _Living(TorchDispatchMode):
         self.peak = self._now = 0
         self._known: set[int] = set()
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(out):
+        for leaf in out if isinstance(out, tuple | list) else (out,):
             if isinstance(leaf, torch.Tensor):
                 self._born(leaf.untyped_storage())
         return out

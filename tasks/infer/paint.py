@@ -16,6 +16,7 @@ from tasks.errors import BarenError
 from tasks.infer.ahead import ahead, merged
 from tasks.infer.blend import Blend
 from tasks.infer.canvas import Canvas
+from tasks.infer.memory import give_back
 from tasks.infer.source import Pixels, Source, stacked, to_pixels
 from tasks.infer.tiles import Plan, Span
 from tasks.progress import Progress
@@ -115,6 +116,7 @@ def _jobs(source: Source, plan: Plan, rows: "_Shared", batch: int) -> Iterator[J
             columns = plan.columns[first : first + batch]
             tiles = [source.tile((row.start, row.stop), (column.start, column.stop)) for column in columns]
             yield Job(row, columns, stacked(tiles))
+        give_back()
 
 
 def _by_one(painter: Painter, jobs: Iterator[Job], layer: "Cores | Blend") -> Iterator[int]:

@@ -13,7 +13,7 @@ from tasks.infer.source import LOBES, Box, Pixels, resized
 
 INCHES = {"cm": 1 / 2.54, "mm": 1 / 25.4, "in": 1.0}
 SOFT = 150.0  # ppi: below it a print looks soft from reading distance
-BAND = 256  # rows of a sheet handled at once
+BAND = 64  # rows of a sheet handled at once
 
 Fit = Literal["crop", "pad", "stretch"]
 

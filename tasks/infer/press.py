@@ -14,7 +14,7 @@ from tasks.errors import ParamsError
 from tasks.files import fingerprint, no_half_file, no_half_folder, require_room
 from tasks.infer.canvas import Canvas
 from tasks.infer.deepzoom import DeepZoom, write_dzi, write_viewer
-from tasks.infer.memory import tiles_that_fit
+from tasks.infer.memory import pixels_that_fit
 from tasks.infer.norms import Painter, give_dense, give_exact, give_thumbnail
 from tasks.infer.paint import paint
 from tasks.infer.paper import Sheet, sheet_rows
@@ -72,7 +72,8 @@ def make_print(
     source = Source(order.photo, sheet.crop, sheet.paint_height, sheet.paint_width)
     painter, told = _painter(model, source, settings, devices[0])
     painters = [painter, *(painter.on(device) for device in devices[1:])]
-    most = _largest_tile(model, settings.tile, devices[0])
+    room = pixels_that_fit(model.network, model.reach.stride, devices[0])
+    most = _largest_tile(model.reach, settings.tile, room)
 
     def plan(tile: int) -> Plan:
         mirror = settings.edges == "mirror"
@@ -84,7 +85,7 @@ def make_print(
         progress.say(
             f"{order.name}: the network looks too far to be cut exactly in {most} px; tiles are faded into each other"
         )
-    batch = settings.batch or _batch(model, first, devices[0])
+    batch = settings.batch or _batch(first, room, devices[0])
     key = fingerprint(order.photo_key, model.key, settings.model_dump(), str(sheet), devices[0].type)
     with Canvas(scratch / key, source.height, source.width, key) as canvas:
         with _written(canvas, order) as check:
@@ -182,21 +183,20 @@ def _painter(model: Model, source: Source, settings: Infer, device: torch.device
     return painter, {"mode": mode, "pixels": spent}
 
 
-def _largest_tile(model: Model, wanted: int, device: torch.device) -> int:
-    """The largest tile, px a side, that memory holds: the one wanted or twice it, or half of it again and again."""
-    stride = model.reach.stride
-    size = max(2 * wanted, 4 * (model.reach.halo or 0)) // stride * stride
-    while size > 2 * max(stride, 64) and not tiles_that_fit(model.network, size, size, device):
+def _largest_tile(reach: Reach, wanted: int, room: int) -> int:
+    """The largest tile, px a side, of at most `room` pixels: twice the one wanted, or half of it again and again."""
+    stride = reach.stride
+    size = max(2 * wanted, 4 * (reach.halo or 0)) // stride * stride
+    while size > 2 * max(stride, 64) and size * size > room:
         size = size // 2 // stride * stride
     return size
 
 
-def _batch(model: Model, plan: Plan, device: torch.device) -> int:
-    """One tile at a time on a CPU, where more gain nothing; on a GPU as many as fit."""
+def _batch(plan: Plan, room: int, device: torch.device) -> int:
+    """One tile at a time on a CPU, where more gain nothing; on a GPU as many as fit into `room` pixels."""
     if device.type == "cpu":
         return 1
-    fitting = tiles_that_fit(model.network, plan.tile_height, plan.tile_width, device)
-    return max(1, min(MOST_BATCH, fitting, len(plan.columns)))
+    return max(1, min(MOST_BATCH, room // (plan.tile_height * plan.tile_width), len(plan.columns)))
 
 
 def _cuts(plan: Plan) -> tuple[list[int], list[int]]:

@@ -66,11 +66,12 @@ class Strips:
         self._pending += len(rows)
         self._rows += len(rows)
         if self._pending >= STRIP or self._rows == self._height:
-            waiting = np.concatenate(self._waiting)
+            waiting = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
             whole = len(waiting) if self._rows == self._height else len(waiting) // STRIP * STRIP
             for first in range(0, whole, STRIP):
                 self._strip(waiting[first : min(first + STRIP, whole)])
-            self._waiting, self._pending = [waiting[whole:]], len(waiting) - whole
+            self._pending = len(waiting) - whole
+            self._waiting = [waiting[whole:]] if self._pending else []
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -107,7 +108,7 @@ class Png(Strips):
         lines[:, 0] = 2
         np.subtract(flat, np.concatenate([self._above, flat[:-1]]), out=lines[:, 1:])  # bytes wrap, as Up wants
         self._above = flat[-1:].copy()
-        self._data(self._deflate.compress(lines.tobytes()))
+        self._data(self._deflate.compress(lines.data))
 
     def _end(self) -> None:
         self._data(self._deflate.flush())
@@ -138,7 +139,7 @@ class Tiff(Strips):
     def _strip(self, rows: Pixels) -> None:
         flat = rows.copy()
         flat[:, 1:] -= rows[:, :-1]
-        data = zlib.compress(flat.tobytes(), 1)
+        data = zlib.compress(flat.data, 1)
         self._places.append(self._file.tell())
         self._sizes.append(len(data))
         self._file.write(data + b"\0" * (len(data) % 2))

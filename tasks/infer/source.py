@@ -66,7 +66,8 @@ def resized(
     across, x = _weights(columns, box.left, box.width / width, pixels.shape[1])
     part = pixels[y, x].astype(np.float32)
     tall = (down @ part.reshape(len(part), -1)).reshape(len(rows), -1, 3)
-    return np.clip(np.matmul(across, tall), 0, 255)
+    wide = np.matmul(across, tall)
+    return np.clip(wide, 0, 255, out=wide)
 
 
 def _weights(places: NDArray[np.int64], start: float, scale: float, side: int) -> tuple[NDArray[np.float32], slice]:
@@ -91,12 +92,12 @@ def reflected(start: int, stop: int, side: int) -> NDArray[np.int64]:
 
 def to_values(pixels: Tensor) -> Tensor:
     """0..255 [B, H, W, 3] as float32 [B, 3, H, W] in (-1, 1)."""
-    return (pixels.float() / 127.5 - 1).permute(0, 3, 1, 2)
+    return pixels.float().div(127.5).sub_(1).permute(0, 3, 1, 2)
 
 
 def to_pixels(values: Tensor) -> Tensor:
     """Float [B, 3, H, W] in (-1, 1) as uint8 [B, H, W, 3]."""
-    return ((values.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+    return values.float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 
 def stacked(tiles: Sequence[Tensor]) -> Tensor:
