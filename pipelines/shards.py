@@ -39,7 +39,7 @@ def _verify(folder: Path, progress: Progress) -> None:
     for sentence in found:
         print(sentence)
     if found:
-        raise ShardError(f"{folder} has {len(found)} faults, named above")
+        raise ShardError(f"{folder} is not sound: {len(found)} found, named above")
     print(f"{folder} is sound: every byte is the one that was written")
 
 

@@ -49,14 +49,14 @@ class TestVerify:
         (tiny / "tiny-00002.safetensors").unlink()
         (tiny / "items.jsonl").write_text("")
         (tiny / "tiny-00003.safetensors").write_text("")
-        with pytest.raises(ShardError, match="4 faults"):
+        with pytest.raises(ShardError, match="4 found"):
             shards.main(["verify", "tiny"])
         told = capsys.readouterr().out
         for name in ("tiny-00001.safetensors is damaged", "tiny-00002", "items.jsonl", "tiny-00003.*belongs to no set"):
             assert name.split(".*")[0] in told
 
     def test_no_set(self) -> None:
-        with pytest.raises(ShardError, match="1 faults"):
+        with pytest.raises(ShardError, match="1 found"):
             shards.main(["verify", "nowhere"])
 
     @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
