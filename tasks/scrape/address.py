@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import select_proxy
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError
@@ -42,7 +43,11 @@ def shown(url: str) -> str:
 
 
 class Public(HTTPAdapter):
-    """Reaches public addresses, and the `private` hosts; what a name resolves to is looked at before and after."""
+    """Reaches public addresses, and the `private` hosts; what a name resolves to is looked at before and after.
+
+    A proxy of the environment is used. It resolves names itself, so what they lead to here is all that can be looked
+    at; a name that is not known here is not asked of it.
+    """
 
     def __init__(self, connections: int = 10, private: tuple[str, ...] = ()) -> None:
         self._private = private
@@ -58,6 +63,22 @@ class Public(HTTPAdapter):
             "https": type("SecurePool", (HTTPSConnectionPool,), {"ConnectionCls": secure}),
         }
         self.poolmanager.pool_classes_by_scheme = pools
+
+    def send(
+        self, request: requests.PreparedRequest, *args: Any, proxies: dict[str, str] | None = None, **kwargs: Any
+    ) -> requests.Response:
+        """The answer; Blocked where the address is private, also behind a proxy."""
+        parts = urlsplit(request.url or "")
+        host = (parts.hostname or "").lower()
+        if host not in self._private and select_proxy(request.url or "", proxies or {}):
+            try:
+                _look_up(host, parts.port or 443)
+            except OSError as error:
+                raise Blocked(
+                    f"{host} is not known here ({error}), so nobody can tell whether the proxy would lead to a private "
+                    "machine; make the name resolve here, or name it in private_hosts if you trust the proxy"
+                ) from error
+        return super().send(request, *args, proxies=proxies, **kwargs)
 
 
 class Museum(HTTPAdapter):
@@ -86,6 +107,12 @@ def _require_public(address: str, host: str) -> None:
         raise Blocked(f"{host} leads to the private address {address} and was not asked for")
 
 
+def _look_up(host: str, port: int) -> None:
+    """Raise Blocked where any address of `host` is private, OSError where it has none."""
+    for *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        _require_public(str(address[0]), host)
+
+
 class _Guarded(HTTPConnection):
     private: tuple[str, ...] = ()
 
@@ -93,11 +120,9 @@ class _Guarded(HTTPConnection):
         if self.host in self.private:
             return super()._new_conn()
         try:
-            found = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
+            _look_up(self._dns_host, self.port)
         except OSError as error:
             raise NewConnectionError(self, f"{self.host} is not known: {error}") from error
-        for *_, address in found:
-            _require_public(str(address[0]), self.host)
         connection: socket.socket = super()._new_conn()
         _require_public(connection.getpeername()[0], self.host)
         return connection

@@ -29,15 +29,18 @@ class Robots:
 
     rules: tuple[Rule, ...] = ()
     delay: float = 0.0
+    unread: str = ""  # why the rules could not be had; then nothing is allowed
 
     def allows(self, path: str) -> bool:
         """Whether `path` may be asked for."""
+        if self.unread:
+            return False
         fitting = [rule for rule in self.rules if rule.pattern and rule.fits(path)]
         return not fitting or max(fitting, key=lambda rule: (len(rule.pattern), rule.allow)).allow
 
 
 EVERYTHING = Robots()
-NOTHING = Robots((Rule(allow=False, pattern="/"),))
+MOST = 512_000  # bytes of a robots.txt that are read, as many as the standard asks for
 
 
 def read_robots(text: str) -> Robots:

@@ -15,7 +15,7 @@ from tasks.errors import Blocked, Gone, PictureRefused, SourceError, Transient
 from tasks.scrape.address import is_below, require_host, shown
 from tasks.scrape.clock import Clock
 from tasks.scrape.pace import Pace
-from tasks.scrape.robots import EVERYTHING, NOTHING, Robots, read_robots
+from tasks.scrape.robots import EVERYTHING, MOST, Robots, read_robots
 from tasks.scrape.source import Manners
 
 TRIES = 6
@@ -106,7 +106,7 @@ class PoliteSession(requests.Session):
             why = f"status {status}"
             challenged = response.headers.get("cf-mitigated") == "challenge"
             retry_after = _seconds(response.headers.get("Retry-After"), self.clock)
-            said = _start(response) if is_below(host, self.hosts) else ""
+            said = self._said(response) if is_below(host, self.hosts) else ""
             response.close()
             if said and (explained := self._explain(shown(url), status, said)) is not None:
                 raise explained
@@ -133,29 +133,56 @@ class PoliteSession(requests.Session):
             asking = self._asking_robots[host]
         with asking:
             if host not in self._robots:
-                self._robots[host] = self._ask_robots(f"{parts.scheme}://{parts.netloc}/robots.txt")
+                hosts = self.hosts if is_below(host, self.hosts) else None
+                self._robots[host] = self._ask_robots(f"{parts.scheme}://{parts.netloc}/robots.txt", hosts)
                 self.pace(host).at_least(self._robots[host].delay)
+        robots = self._robots[host]
+        if robots.unread:
+            raise Blocked(f"{host} was not asked, since its robots.txt cannot be had: {robots.unread}")
         path = parts.path + (f"?{parts.query}" if parts.query else "")
-        if not self._robots[host].allows(path or "/"):
+        if not robots.allows(path or "/"):
             raise Blocked(f"{host} does not want {parts.path} to be asked for (robots.txt)")
 
-    def _ask_robots(self, url: str) -> Robots:
-        """After RFC 9309: where there is none everything is allowed, where it cannot be had nothing is."""
+    def _ask_robots(self, url: str, hosts: tuple[str, ...] | None) -> Robots:
+        """After RFC 9309: where there is none everything is allowed, where it cannot be had nothing is.
+
+        Redirects are followed within `hosts` (None: to every public host); after HOPS of them it counts as none.
+        """
+        for hop in range(HOPS + 1):
+            try:
+                require_host(url, hosts)
+                with self._persist("GET", url, stream=True) as response:
+                    location = response.headers.get("Location")
+                    if not (location and response.is_redirect):
+                        return read_robots(_start(response, MOST))
+                    url = urljoin(url, location)
+            except Gone:
+                return EVERYTHING
+            except Blocked as error:  # at a place we were sent to, that is not the host's own no
+                return Robots(unread=str(error)) if hop else EVERYTHING
+            except Transient as error:
+                return Robots(unread=str(error))
+            except requests.RequestException as error:
+                return Robots(unread=f"{shown(url)} broke off ({type(error).__name__})")
+        return EVERYTHING
+
+    @staticmethod
+    def _said(response: requests.Response) -> str:
+        """What an error says of itself; "" where it breaks off."""
         try:
-            response = self._persist("GET", url)
-        except (Gone, Blocked):
-            return EVERYTHING
-        except Transient:
-            return NOTHING
-        return read_robots(response.text[:500_000]) if response.ok and not response.is_redirect else EVERYTHING
+            return _start(response, 20_000)
+        except requests.RequestException:
+            return ""
 
 
-def _start(response: requests.Response) -> str:
-    """The beginning of what an error says of itself; "" where it breaks off."""
-    try:
-        return next(response.iter_content(20_000), b"").decode("utf-8", "replace")
-    except requests.RequestException:
-        return ""
+def _start(response: requests.Response, most: int) -> str:
+    """The beginning of a body, of which no more than `most` bytes are wanted."""
+    body = bytearray()
+    for chunk in response.iter_content(16_384):
+        body += chunk
+        if len(body) >= most:
+            break
+    return body[:most].decode("utf-8", "replace")
 
 
 def _seconds(retry_after: str | None, clock: Clock) -> float | None:
