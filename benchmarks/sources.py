@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -82,7 +82,7 @@ def main(*, quick: bool) -> dict[str, float]:
         (home / "benchmarks").symlink_to(before / "benchmarks")
         os.chdir(home)
         try:
-            for part in (_cap, _errors, _limit, _kills, _download, _memory):
+            for part in (_cap, _wikiart, _errors, _limit, _kills, _download, _memory):
                 began = time.monotonic()
                 figures = part(home, quick)
                 rows |= figures
@@ -95,30 +95,48 @@ def main(*, quick: bool) -> dict[str, float]:
 
 def _cap(home: Path, quick: bool) -> dict[str, float]:
     """10,000 photos of the museum's Flickr, which gives 4,000 of a search, over HTTP."""
-    from contextlib import ExitStack
-
-    from tasks.scrape.clock import Clock
-    from tasks.scrape.flickr import Flickr
     from tasks.scrape.museum.flickr import FlickrSite
-    from tasks.scrape.museum.server import Museum
-    from tasks.scrape.museum.works import Work
 
     draw = random.Random(1)
-    moment, works = 1_300_000_000, []
-    for n in range(10_000):
+    moment, moments = 1_300_000_000, list[int]()
+    for _ in range(10_000):
         moment += draw.choice((3, 60, 900)) if draw.random() < 0.995 else 3_000_000  # in bursts, as people upload
-        works.append(Work(f"w{n}", f"o{n % 50}", "Sea", "A", "CC0", moment, 60, 40, lambda: b""))
-    with Museum([FlickrSite(works, overlap=2)]) as museum, ExitStack() as stack:
-        settings = Scrape(use="flickr", limit=1, site="museum")
+        moments.append(moment)
+    keys, calls = _discovered(home, "flickr", FlickrSite(_works(moments), overlap=2), {"text": "sea"})
+    return {"flickr_found_10k": len(set(keys)), "flickr_calls_10k": calls}
 
-        @contextmanager
-        def opened() -> Iterator[Museum]:
-            yield museum
 
-        query = Flickr.Query.read({"text": "sea"}, "query")
-        web = collect.open_web(Flickr(), query, settings, home / "pages", NOON, Clock(), stack, opened)
-        keys = [found.key for found in Flickr().discover(query, web, None) if isinstance(found, Item)]
-        return {"flickr_found_10k": len(set(keys)), "flickr_calls_10k": len(museum.log)}
+def _wikiart(home: Path, quick: bool) -> dict[str, float]:
+    """20,000 portraits among 22,000 works of the museum's WikiArt, whose listings end behind 3,600."""
+    from tasks.scrape.museum.wikiart import WikiArtSite
+
+    site = WikiArtSite(_works(range(22_000)), genre=lambda n: "portrait" if n % 11 else "landscape")
+    keys, calls = _discovered(home, "wikiart", site, {"genre": "portrait"})
+    return {"wikiart_found_20k": len(set(keys)), "wikiart_twice": len(keys) - len(set(keys)), "wikiart_calls": calls}
+
+
+def _works(moments: Sequence[int]) -> list[Any]:
+    """Works of 50 artists, uploaded at these moments; nobody fetches them."""
+    from tasks.scrape.museum.works import Work
+
+    return [Work(f"w{n}", f"o{n % 50}", "Sea", f"A {n % 50}", "CC0", at, 60, 40, bytes) for n, at in enumerate(moments)]
+
+
+def _discovered(home: Path, use: str, site: Any, block: Mapping[str, Any]) -> tuple[list[str], int]:
+    """The keys that a query finds at a site of the museum's, over HTTP, and how many requests it took."""
+    from contextlib import ExitStack, nullcontext
+
+    from tasks.scrape.clock import Clock
+    from tasks.scrape.museum.server import Museum
+    from tasks.scrape.registry import find
+
+    source = find(use)
+    query, settings = source.Query.read(block, "query"), Scrape(use=use, limit=1, site="museum")
+    with Museum([site]) as museum, ExitStack() as stack:
+        web = collect.open_web(
+            source, query, settings, home / f"pages-{use}", NOON, Clock(), stack, lambda: nullcontext(museum)
+        )
+        return [found.key for found in source.discover(query, web, None) if isinstance(found, Item)], len(museum.log)
 
 
 def _errors(home: Path, quick: bool) -> dict[str, float]:

@@ -16,7 +16,7 @@ from tasks.progress import Progress
 from tasks.scrape.settings import Scrape
 
 DATA = Path("data")
-SITES = ("flickr", "ukiyoe", "openverse", "commons", "met")  # those of which the museum has a replica
+SITES = ("flickr", "ukiyoe", "openverse", "commons", "met", "wikiart")  # those of which the museum has a replica
 
 
 def main(argv: Sequence[str]) -> int:
@@ -41,7 +41,7 @@ def _list() -> None:
 
     for name, kind in known().items():
         first = (kind.__doc__ or "").strip().splitlines()[0]
-        needs = f" (needs {', '.join(kind.secrets)})" if kind.secrets else ""
+        needs = f" (keys: {', '.join(kind.secrets)})" if kind.secrets else ""
         museum = " (also in the museum)" if name in SITES else ""
         print(f"{name:16}{first}{needs}{museum}")
 

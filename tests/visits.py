@@ -21,6 +21,7 @@ from tasks.scrape.museum.met import MetSite
 from tasks.scrape.museum.openverse import OpenverseSite
 from tasks.scrape.museum.server import Museum
 from tasks.scrape.museum.ukiyoe import UkiyoeSite
+from tasks.scrape.museum.wikiart import WikiArtSite
 from tasks.scrape.museum.works import Work
 from tasks.scrape.registry import find
 from tasks.scrape.source import Item, Mark, Source
@@ -55,7 +56,7 @@ def museum_of(count: int, overlap: int = 0, **kwargs: Any) -> Museum:
         [
             FlickrSite(works(count), overlap, **kwargs), UkiyoeSite(works(count), overlap),
             OpenverseSite(works(count), overlap, per_day=10_000), CommonsSite(works(count), overlap),
-            MetSite(works(count)),
+            MetSite(works(count)), WikiArtSite(works(count), overlap=overlap),
         ]
     )  # fmt: skip
 
@@ -78,6 +79,7 @@ SOURCES = {
     "openverse": Asked({"searches": [f"Änne {n}" for n in range(7)]}, "/v1/images", 150),
     "sample": Asked({"photographs": ["coffee"]}),
     "ukiyoe": Asked({"search": "w"}, "/search", 230),
+    "wikiart": Asked({"genre": "portrait"}, "/paintings-by", 130),
 }
 ON_THE_WEB = [name for name, asked in SOURCES.items() if asked.many]
 

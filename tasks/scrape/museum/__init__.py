@@ -13,7 +13,10 @@ from tasks.scrape.museum.met import MetSite
 from tasks.scrape.museum.openverse import OpenverseSite
 from tasks.scrape.museum.server import Museum
 from tasks.scrape.museum.ukiyoe import UkiyoeSite
+from tasks.scrape.museum.wikiart import WikiArtSite
 from tasks.scrape.museum.works import photographs, prints
+
+PORTRAITS = ("astronaut", "grace_hopper")  # the photographs of a person's face
 
 
 @contextmanager
@@ -21,7 +24,10 @@ def open_museum() -> Generator[Museum]:
     """The museum with the demonstration's pictures, open as long as the block runs."""
     photos = photographs()
     museum = Museum(
-        [FlickrSite(photos), UkiyoeSite(prints()), OpenverseSite(photos), CommonsSite(photos), MetSite(photos)]
-    )
+        [
+            FlickrSite(photos), UkiyoeSite(prints()), WikiArtSite(photographs(PORTRAITS)), OpenverseSite(photos),
+            CommonsSite(photos), MetSite(photos),
+        ]
+    )  # fmt: skip
     with museum:
         yield museum
