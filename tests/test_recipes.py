@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipelines import cyclegan, portraits, travelgan
+from pipelines import cyclegan, portraits, progressive, travelgan
 from tasks import train
 from tasks.errors import Stopped
 from tasks.files import sha256_file
@@ -29,6 +29,7 @@ class Row:
 
 
 ROWS = [
+    Row(progressive, {"side": SIDE, "first": 16, "filters": 4, "widest": 16}, {"fade": 8, "augment": ("mirror",)}),
     Row(travelgan, {"side": SIDE, "filters": 4, "levels": 2, "latent": 8}, {"loss": "bce"}),
     Row(cyclegan, {"side": SIDE, "filters": 4, "blocks": 1}, {"pool": 6}),
     Row(portraits, {"side": SIDE, "filters": 4, "features": 16}, {"strength": None, "adversarial": 0.1}),

@@ -90,7 +90,7 @@ def _about(folder: Path, recipe: Recipe) -> dict[str, Any]:
         raise CheckpointError(f"{folder} is a checkpoint of version {about['version']}, this is {VERSION}; train anew")
     if about["recipe"] != recipe.name:
         raise CheckpointError(f"{folder} is a checkpoint of {about['recipe']}, not of {recipe.name}; name one of that")
-    if about["side"] != recipe.side:
+    if about["side"] not in (recipe.side, *getattr(recipe, "grows_from", ())):
         raise CheckpointError(
             f"{folder} was trained at {about['side']} px and the params say {recipe.side} px; "
             "set the side back, or train anew"

@@ -135,7 +135,7 @@ class _Training:
         self.went_back = True
         for optimizer in self.recipe.optimizers.values():
             for group in optimizer.param_groups:
-                group |= {key: group[key] / 2 for key in ("lr", "initial_lr") if key in group}  # and what it falls from
+                _set_rate(group, group.get("initial_lr", group["lr"]) / 2)
         self.board.close()
         self.board = Board(self.folder, resume_at=self.done)
         self.progress.say(f"{failure}; gone back to step {self.done:,} with all rates halved, this once")
@@ -172,7 +172,7 @@ class _Training:
             )
         for name, optimizer in self.recipe.optimizers.items():
             for group, rate in zip(optimizer.param_groups, rates.get(name, []), strict=False):
-                group["lr"] = rate / 2 if self.went_back else rate
+                _set_rate(group, rate / 2 if self.went_back else rate)
 
     def _fingerprints(self) -> dict[str, str]:
         return {key: feed.fingerprint for key, feed in self.feeds.items()}
@@ -226,6 +226,8 @@ class _Training:
         painted = self.recipe.paint(self.fixed)
         found = judge(painted, self.fixed["to"])
         self.best, is_best = min(found.distance, self.best), found.distance < self.best
+        if told := getattr(self.recipe, "told", None):
+            told(found.distance)  # a recipe that grows when it comes no nearer
         seen = repeats(painted, self.fixed["to"], self.fixed.get("from"))
         if seen.warning():
             self.progress.say(f"{self.recipe.name}, step {self.done:,}: {seen.warning()}")
@@ -283,6 +285,11 @@ def _git_revision() -> str:
 
 def _rates(optimizer: Optimizer) -> list[float]:
     return [group["lr"] for group in optimizer.param_groups]
+
+
+def _set_rate(group: dict[str, Any], rate: float) -> None:
+    """The rate of a group of weights, and what a recipe's schedule takes its share of."""
+    group |= {"lr": rate} | ({"initial_lr": rate} if "initial_lr" in group else {})
 
 
 def _require_pictures(feeds: Mapping[str, Feed], settings: Train) -> None:
