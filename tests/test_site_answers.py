@@ -40,7 +40,8 @@ def test_an_impossible_flickr_query_is_one_sentence(block: dict[str, Any], words
 
 def test_a_ukiyoe_listing_without_results_is_empty_and_a_strange_one_an_error() -> None:
     nothing = '<span class="total"><strong>0</strong></span><div class="row"></div>'
-    assert ukiyoe.read_listing(nothing, "https://ukiyo-e.org/search") == ([], False)
+    listing = ukiyoe.read_listing(nothing, "https://ukiyo-e.org/search")
+    assert (listing.items, listing.total, listing.further) == ([], 0, False)
     for strange in ("<html></html>", '<span class="total"><strong>12</strong></span>'):
         with pytest.raises(ShapeChanged, match="must follow"):
             ukiyoe.read_listing(strange, "https://ukiyo-e.org/search")

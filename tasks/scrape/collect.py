@@ -141,7 +141,7 @@ class _Run:
                 for found in self._source.discover(self._query, self._web, ledger.cursor):
                     if isinstance(found, Mark):
                         yield from self._settle(until=0)
-                        ledger.mark(found.cursor)
+                        ledger.mark(found)
                         continue
                     id = f"{self._place}:{found.key}"
                     if ledger.settled(id) or id in {flying for flying, _ in self._flying.values()}:

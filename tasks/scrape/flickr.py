@@ -18,6 +18,7 @@ PER_PAGE = 500  # the most Flickr gives
 CAP = 4_000  # results of one search; later pages repeat earlier ones or are an error
 SPLIT_ABOVE = 3_600  # results; below the cap, since counts wobble
 TRIES = 4  # of an answer that says, with status 200, that the service is not available
+LATE = 2 * 86_400  # seconds that a photo may take from its upload to its first being found
 BEGIN = 1_075_593_600  # 1 February 2004, when Flickr opened
 EXTRAS = (
     "license,date_upload,date_taken,owner_name,tags,media,path_alias,o_dims,original_format,"
@@ -81,6 +82,8 @@ class Flickr(Source[FlickrQuery]):
         newest = query.uploaded_before or int(web.opened().timestamp())
         windows = [(a, b) for a, b in cursor["windows"]] if cursor else [(query.uploaded_after, newest)]
         page: int = cursor["page"] if cursor else 1
+        if cursor and cursor["newest"] < newest:  # an earlier batch read up to there; what it began, begins again
+            windows, page = [*windows, (cursor["newest"] + 1 - LATE, newest)], 1
         while windows:
             first, last = windows[-1]
             found = search(_asked(query, first, last, page))
@@ -96,7 +99,8 @@ class Flickr(Source[FlickrQuery]):
             else:
                 windows.pop()
                 page = 1
-            yield Mark({"windows": [list(window) for window in windows], "page": page})
+            left = [list(window) for window in windows]
+            yield Mark({"windows": left, "page": page, "newest": newest}, lasting=True)
 
     def refuse(self, url: str) -> str | None:
         """Flickr shows a picture of its own where a photo was deleted or made private."""

@@ -12,7 +12,7 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,17 @@ from tasks.files import (
     no_half_file,
     read_json,
     read_json_lines,
+    sha256_file,
     write_bytes,
     write_json,
     write_json_lines,
 )
 from tasks.rows import Origin, Scraped, as_json, read_scraped
 from tasks.scrape.fetch import Fetched
+from tasks.scrape.source import Mark
 
 TOO_MANY = 3  # keys of one site with the same bytes: something a site shows in the place of many pictures
+READ_ANEW = timedelta(days=30)  # after which a source is asked for everything, whatever it marked
 SAME = "same picture under many keys"
 
 
@@ -48,6 +51,8 @@ class Ledger:
         """Open `out`; go on in the batch that `journal` holds, or open the next one at `now`."""
         self.out, self.query, self._journal, self._lines = out, query, journal, journal / "rows.jsonl"
         self.cursor: Mapping[str, Any] | None = None
+        self._marks = journal.with_name("marks.json")  # what a later batch may begin with
+        self._lasting: Mapping[str, Any] | None = None
         self._present: dict[str, Scraped] = {}  # the latest row of each id, for the present query
         self._elsewhere: dict[str, Scraped] = {}  # for any other query
         self._new: dict[tuple[str, str], Scraped] = {}  # by query and id
@@ -63,6 +68,7 @@ class Ledger:
             if row.batch <= last:
                 self._remember(row)
                 self._files.add(row.file or "")
+        self._since = self._begin_where_the_last_batch_ended()
         self._go_on()
 
     def opened(self) -> datetime:
@@ -135,10 +141,12 @@ class Ledger:
         if id not in self._present:
             self._write(Scraped(id, self.batch.batch, self.query, "failed", reason, origin, group))
 
-    def mark(self, cursor: Mapping[str, Any]) -> None:
+    def mark(self, mark: Mark) -> None:
         """Everything the source yielded so far is settled; a run that is killed begins again here."""
-        self.cursor = cursor
-        write_json(self._journal / "mark.json", {"cursor": dict(cursor), "query": self.query})
+        self.cursor = mark.cursor
+        self._lasting = mark.cursor if mark.lasting else None
+        told = {"cursor": dict(mark.cursor), "query": self.query, "lasting": mark.lasting}
+        write_json(self._journal / "mark.json", told)
 
     def close(self, told: Mapping[str, Any]) -> None:
         """Move the journal into `out`: pictures, then rows in id order, then `told` as query.json, then the batch.
@@ -156,7 +164,29 @@ class Ledger:
         if self._new:
             batches = [*_closed(self.out), self.batch]
             write_json_lines(self.out / "batches.jsonl", (dataclasses.asdict(batch) for batch in batches))
+        if self._lasting is not None:
+            rows = sha256_file(self.out / "items.jsonl")
+            told = {"cursor": dict(self._lasting), "query": self.query, "rows": rows, "since": self._since}
+            write_json(self._marks, told)
         shutil.rmtree(self._journal)
+
+    def _begin_where_the_last_batch_ended(self) -> str:
+        """Take its mark over, if it speaks of the rows as they are here; gives since when the source is read so.
+
+        Not where a picture failed, which must be found once more to be tried again, nor when everything has not been
+        read for long: what a site moves behind a mark would else never be seen.
+        """
+        if not self._marks.exists():
+            return self.batch.opened
+        marked, items = read_json(self._marks), self.out / "items.jsonl"
+        failed = any(row.outcome == "failed" for row in self._present.values())
+        age = self.opened() - datetime.fromisoformat(marked["since"])
+        if marked["query"] != self.query or failed or age > READ_ANEW or not items.exists():
+            return self.batch.opened
+        if marked["rows"] != sha256_file(items):
+            return self.batch.opened
+        self.cursor = self._lasting = marked["cursor"]
+        return marked["since"]
 
     def _open(self, closed: list[Batch], last: int, now: datetime) -> Batch:
         head = self._journal / "batch.json"
@@ -173,6 +203,7 @@ class Ledger:
         mark = self._journal / "mark.json"
         if mark.exists() and (marked := read_json(mark))["query"] == self.query:
             self.cursor = marked["cursor"]
+            self._lasting = marked["cursor"] if marked["lasting"] else None
         if not self._lines.exists():
             return
         whole, newline, _torn = self._lines.read_bytes().rpartition(b"\n")  # a line torn by a kill is no line

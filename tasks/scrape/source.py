@@ -55,9 +55,14 @@ class Item:
 
 @dataclass(frozen=True)
 class Mark:
-    """Everything before this has been yielded; `cursor` (what JSON can hold) is where to begin again."""
+    """Everything before this has been yielded; `cursor` (what JSON can hold) is where to begin again.
+
+    Within one batch, that is. A `lasting` one serves a later batch too: begun there, the source misses nothing that
+    has come meanwhile, and so need not read again what it has read.
+    """
 
     cursor: Mapping[str, Any]
+    lasting: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ The thumbnails are padded to squares and are never taken.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 from urllib.parse import urljoin, urlsplit
 
@@ -52,20 +52,33 @@ class Ukiyoe(Source[UkiyoeQuery]):
         seen: set[str] = set()
         while True:
             address, params = _listing(query)
-            items, further = read_listing(web.text(web.at(address), start=start, **params), web.at(address))
-            fresh = [item for item in items if item.key not in seen]
-            seen.update(item.key for item in items)
+            listing = read_listing(web.text(web.at(address), start=start, **params), web.at(address))
+            if cursor and listing.total != cursor["total"]:  # prints came or went, and others moved up or down
+                start, cursor = 0, None
+                continue
+            fresh = [item for item in listing.items if item.key not in seen]
+            seen.update(item.key for item in listing.items)
             for item in fresh:
                 if not query.holdings or item.key.partition("/")[0] in query.holdings:
                     yield _with_details(item, web) if query.details else item
-            if not further or not fresh:
+            ended = not listing.further or not fresh
+            start += 0 if ended else PER_PAGE
+            yield Mark({"start": start, "total": listing.total}, lasting=True)
+            if ended:
                 return
-            start += PER_PAGE
-            yield Mark({"start": start})
 
 
-def read_listing(html: str, address: str) -> tuple[list[Item], bool]:
-    """The prints of one page, and whether there is another; ShapeChanged where it is no listing as we know it."""
+@dataclass(frozen=True)
+class Listing:
+    """One page of a listing; `total` counts the prints on all its pages."""
+
+    items: list[Item]
+    total: int
+    further: bool  # whether another page follows
+
+
+def read_listing(html: str, address: str) -> Listing:
+    """What one page says; ShapeChanged where it is no listing as we know it."""
     page = BeautifulSoup(html, "html.parser")
     total = page.select_one(".total strong")
     if total is None:
@@ -77,7 +90,7 @@ def read_listing(html: str, address: str) -> tuple[list[Item], bool]:
         raise ShapeChanged(f"a listing of ukiyo-e.org counts {counted:,} prints and shows none (div.img); {MUST}")
     if len(items) * 2 < len(cards):
         raise ShapeChanged(f"{len(cards) - len(items)} of {len(cards)} prints of ukiyo-e.org cannot be read; {MUST}")
-    return items, page.select_one('.search-nav a[rel="next"]') is not None
+    return Listing(items, counted, page.select_one('.search-nav a[rel="next"]') is not None)
 
 
 def read_print(html: str, item: Item) -> Item:

@@ -1,0 +1,123 @@
+"""Collecting night after night: a site is asked for what is new, not for its whole listing, and nothing is missed."""
+
+import io
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tasks import scrape
+from tasks.progress import Progress
+from tasks.rows import Scraped, read_scraped
+from tasks.scrape import collect as collecting
+from tasks.scrape.museum.faults import Fault
+from tasks.scrape.museum.flickr import FlickrSite
+from tasks.scrape.museum.server import Museum
+from tasks.scrape.museum.ukiyoe import UkiyoeSite
+from tasks.scrape.museum.works import Work
+from tests.test_polite_web import FakeClock
+from tests.visits import SOURCES, Open, works
+
+FIRST = datetime(2026, 1, 2, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+SITES = {"flickr": FlickrSite, "ukiyoe": UkiyoeSite}
+LISTINGS = ("/services/rest/", "/search")
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+class Night:
+    """One run of a source on what hangs in the museum then."""
+
+    def __init__(
+        self, use: str, shown: Sequence[Work], now: datetime, limit: int = 10_000, fault: Fault | None = None
+    ) -> None:  # fmt: skip
+        settings = scrape.Scrape(use=use, limit=limit, site="museum", query=SOURCES[use].query)
+        with Museum([SITES[use](shown)]) as museum:
+            museum.faults += [fault] if fault else []
+            collecting.collect(
+                "again", settings, Path("raw"), Progress(io.StringIO()), lambda: now, clock=FakeClock(),
+                museum=lambda: Open(museum),
+            )  # fmt: skip
+        self.listings = sum(asked.path in LISTINGS for asked in museum.log)
+        self.pictures = sum(asked.path.endswith(".jpg") for asked in museum.log)
+        self.rows: list[Scraped] = list(read_scraped(Path("raw/items.jsonl")))
+
+    @property
+    def kept(self) -> set[str]:
+        return {row.sha256 for row in self.rows if row.outcome == "kept"}
+
+
+def uploaded(moment: datetime, shown: Sequence[Work], count: int) -> list[Work]:
+    """Further works, uploaded in the hour before `moment`."""
+    new = works(len(shown) + count)[len(shown) :]
+    return [replace(work, uploaded=int(moment.timestamp()) - 3600 + n) for n, work in enumerate(new)]
+
+
+@pytest.mark.parametrize("use", SITES)
+def test_a_night_without_news_costs_one_listing_at_most(use: str) -> None:
+    shown = works(620)
+    first = Night(use, shown, FIRST)
+    again = Night(use, shown, FIRST + DAY)
+    assert (first.pictures, first.listings > 1) == (620, True)
+    assert (again.pictures, again.listings) == (0, 1)
+
+
+@pytest.mark.parametrize("use", SITES)
+def test_what_is_new_is_found_and_fetched_alone(use: str) -> None:
+    shown = works(620)
+    Night(use, shown, FIRST)
+    new = uploaded(FIRST + DAY, shown, 30)
+    night = Night(use, [*shown, *new] if use == "flickr" else [*new, *shown], FIRST + DAY)
+    assert night.pictures == 30
+    assert len(night.kept) == 650
+
+
+@pytest.mark.parametrize("use", SITES)
+def test_a_higher_limit_goes_on_behind_what_was_read(use: str) -> None:
+    shown = works(620)
+    Night(use, shown, FIRST, limit=550)
+    night = Night(use, shown, FIRST + DAY, limit=600)
+    assert len(night.kept) == 600
+    assert night.listings <= 3 if use == "flickr" else night.listings <= 2
+
+
+@pytest.mark.parametrize("use", SITES)
+def test_what_failed_is_found_once_more(use: str) -> None:
+    shown = works(620)
+    failed = Night(use, shown, FIRST, fault=Fault("elsewhere", "50000000001_|/work-00001"))
+    assert [row.outcome for row in failed.rows].count("failed") == 1
+    night = Night(use, shown, FIRST + DAY)
+    assert (night.pictures, len(night.kept)) == (1, 620)
+
+
+@pytest.mark.parametrize("use", SITES)
+def test_after_a_month_or_for_other_rows_everything_is_read_once_more(use: str) -> None:
+    shown = works(620)
+    whole = Night(use, shown, FIRST).listings
+    Night(use, shown, FIRST + 20 * DAY)
+    assert Night(use, shown, FIRST + 31 * DAY).listings == whole
+    rows = Path("raw/items.jsonl")
+    rows.write_bytes(b"".join(rows.read_bytes().splitlines(keepends=True)[:-1]))  # as of an earlier version, say
+    night = Night(use, shown, FIRST + 32 * DAY)
+    assert (night.listings, len(night.kept)) == (whole, 620)
+
+
+@pytest.mark.parametrize("use", SITES)
+@pytest.mark.parametrize("seed", range(2))
+def test_whatever_comes_in_whatever_nights_nothing_is_missed(use: str, seed: int) -> None:
+    draw, shown, now = random.Random(seed), works(250), FIRST
+    for _ in range(6):
+        now += draw.randint(1, 12) * DAY
+        new = uploaded(now, shown, draw.choice((0, 0, 1, 7, 120)))
+        at = len(shown) if use == "flickr" else draw.randint(0, len(shown))
+        shown = [*shown[:at], *new, *shown[at:]]
+        night = Night(use, shown, now, limit=draw.choice((100, 260, 400, 10_000)))
+        assert night.pictures <= len(night.kept)
+    assert len(Night(use, shown, now + DAY).kept) == len(shown)
