@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,8 +37,6 @@ class Easel:
 
     def mask(self, outline: Points, soft: float = 0.0) -> Mask:
         """Where a closed outline covers the sheet; `soft` blurs its edge, as a share of the side."""
-        import cv2
-
         fine = self._fine()
         cv2.fillPoly(fine, [self._placed(outline)], 255, cv2.LINE_8, _SHIFT)
         covered = self._averaged(fine)
@@ -45,8 +44,6 @@ class Easel:
 
     def stroke_mask(self, path: Points, width: float | Sequence[float]) -> Mask:
         """Where a round brush drawn along `path` covers the sheet; several widths are spread along it."""
-        import cv2
-
         widths = np.atleast_1d(np.asarray(width, np.float64))
         half = np.interp(np.linspace(0, 1, len(path)), np.linspace(0, 1, len(widths)), widths)[:, None] / 2
         along = np.gradient(path, axis=0)
@@ -54,8 +51,8 @@ class Easel:
         across = along[:, ::-1] * (-1, 1)
         left, right = self._placed(path + across * half), self._placed(path - across * half)
         fine = self._fine()
-        for i in range(len(path) - 1):  # piece by piece: a path may cross itself
-            cv2.fillConvexPoly(fine, np.stack([left[i], left[i + 1], right[i + 1], right[i]]), 255, cv2.LINE_8, _SHIFT)
+        for piece in np.stack([left[:-1], left[1:], right[1:], right[:-1]], 1):  # one by one: a path may cross itself
+            cv2.fillConvexPoly(fine, piece, 255, cv2.LINE_8, _SHIFT)
         radii = np.round(half[:, 0] * self.scale * self.side * _FINE * 2**_SHIFT).astype(int)
         for middle, radius in zip(self._placed(path).tolist(), radii.tolist(), strict=True):
             cv2.circle(fine, middle, radius, 255, -1, cv2.LINE_8, _SHIFT)
@@ -71,14 +68,17 @@ class Easel:
         return np.round((placed * self.side * _FINE - 0.5) * 2**_SHIFT).astype(np.int32)
 
     def _averaged(self, fine: Picture) -> Mask:
-        import cv2
-
         return (cv2.resize(fine, (self.side, self.side), interpolation=cv2.INTER_AREA) / 255).astype(np.float32)
 
     def lay(self, mask: Mask, colour: Colour | NDArray[np.float32], cover: float = 1.0) -> None:
         """Lay a colour, or a colour of each pixel [side, side, 3], where `mask` says, `cover` thick."""
-        share = (mask * cover)[..., None]
-        self.sheet += (np.asarray(colour, np.float32) - self.sheet) * share
+        rows = np.flatnonzero(mask.any(1))
+        if not len(rows):
+            return
+        part = slice(int(rows[0]), int(rows[-1]) + 1)  # most shapes are small
+        share = (mask[part] * cover)[..., None]
+        laid = np.asarray(colour, np.float32)
+        self.sheet[part] += ((laid[part] if laid.ndim == 3 else laid) - self.sheet[part]) * share
 
     def fill(self, outline: Points, colour: Colour, cover: float = 1.0, soft: float = 0.0) -> Mask:
         """Fill a closed outline; gives the mask, to paint on within it."""

@@ -1,4 +1,4 @@
-"""Pictures that a small painter of our own draws on the spot: abstract compositions, without end.
+"""Pictures that a small painter of our own draws on the spot: abstract compositions or cartoon faces, without end.
 
 They are no works of anybody: each is made from its number, and says that it is drawn.
 """
@@ -16,10 +16,10 @@ from tasks.scrape.sample import png
 from tasks.scrape.source import Item, Mark, Shot, Source, Web
 from tasks.settings import Settings
 
-What = Literal["abstract"]
+What = Literal["abstract", "faces"]
 Painter = Callable[[int, int, int], NDArray[np.uint8]]  # (number, side, seed) -> uint8 [side, side, 3]
 
-TITLES: Mapping[What, str] = {"abstract": "Abstract composition"}
+TITLES: Mapping[What, str] = {"abstract": "Abstract composition", "faces": "Cartoon face"}
 
 
 class DrawnQuery(Settings):
@@ -68,6 +68,7 @@ def picture_bytes(what: What, number: int, side: int, seed: int) -> bytes:
 def painter(what: What) -> Painter:
     """What paints such pictures."""
     from tasks.abstract import abstract  # with OpenCV, which whoever only lists the sources does without
+    from tasks.drawn_faces import face
 
-    painters: Mapping[What, Painter] = {"abstract": abstract}
+    painters: Mapping[What, Painter] = {"abstract": abstract, "faces": face}
     return painters[what]
