@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from tasks import infer
+from tasks.errors import ParamsError
 from tasks.infer import Infer
 from tasks.infer.best import chosen
 from tasks.infer.probe import Reach
@@ -26,11 +27,10 @@ class Shades(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(1))
 
-    def noise(self, num: int, seed: int) -> Tensor:
-        return torch.rand(num, 3, generator=torch.Generator().manual_seed(seed))
+    noise = 3
 
     def forward(self, noise: Tensor) -> Tensor:
-        return (2 * noise - 1)[:, :, None, None].expand(-1, -1, 32, 32) * self.weight
+        return noise.tanh()[:, :, None, None].expand(-1, -1, 32, 32) * self.weight
 
 
 def drawn(folder: Path, **wishes: object) -> Path:
@@ -56,6 +56,16 @@ def test_the_best_comes_first_at_print_size(tmp_path: Path) -> None:
 def test_the_same_seed_draws_the_same(tmp_path: Path) -> None:
     one, again, other = (drawn(tmp_path / str(n), seed=seed) / "drawing-002.png" for n, seed in enumerate((0, 0, 1)))
     assert one.read_bytes() == again.read_bytes() != other.read_bytes()
+
+
+def test_noise_has_the_mean_and_the_deviation_asked_for(tmp_path: Path) -> None:
+    scores = json.loads((drawn(tmp_path, mean=0.5, deviation=1e-6) / "drawn.json").read_text())["scores"]
+    assert np.allclose(scores, np.tanh(0.5), atol=1e-4)
+
+
+def test_keeping_more_than_are_drawn_is_said() -> None:
+    with pytest.raises(ParamsError, match="draw is 3 and keep 16: no more can be kept than are drawn; raise draw"):
+        Infer.read({"draw": 3}, "recipes.anime.infer")
 
 
 def test_copies_of_the_best_are_passed_over() -> None:

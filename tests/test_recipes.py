@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipelines import cyclegan, portraits, progressive, travelgan
+from pipelines import anime, cyclegan, portraits, progressive, travelgan
 from tasks import train
 from tasks.errors import Stopped
 from tasks.files import sha256_file
@@ -27,11 +27,16 @@ class Row:
     networks: dict[str, Any]
     train: dict[str, Any]
 
+    @property
+    def side(self) -> int:
+        return self.networks["side"]
+
 
 ROWS = [
     Row(progressive, {"side": SIDE, "first": 16, "filters": 4, "widest": 16}, {"fade": 8, "augment": ("mirror",)}),
     Row(travelgan, {"side": SIDE, "filters": 4, "levels": 2, "latent": 8}, {"loss": "bce"}),
     Row(cyclegan, {"side": SIDE, "filters": 4, "blocks": 1}, {"pool": 6}),
+    Row(anime, {"side": 24, "filters": 4, "residual": 1}, {"generator_every": 2, "strength": None}),
     Row(portraits, {"side": SIDE, "filters": 4, "features": 16}, {"strength": None, "adversarial": 0.1}),
 ]
 
@@ -44,10 +49,10 @@ class Shown:
 class Pictures:
     num_items, steps_per_epoch = 12, 3
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, side: int) -> None:
         self.fingerprint = f"pictures-{seed}"
         coarse = torch.rand(12, 3, 4, 4, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-        self.pictures = nn.functional.interpolate(coarse, size=(SIDE, SIDE), mode="bilinear")
+        self.pictures = nn.functional.interpolate(coarse, size=(side, side), mode="bilinear")
 
     def batch(self, step: int) -> Shown:
         return Shown(self.pictures[torch.randperm(12, generator=torch.Generator().manual_seed(step))[:4]])
@@ -71,7 +76,7 @@ def made(row: Row) -> Recipe:
 
 def trained(row: Row, folder: Path, progress: Progress) -> Path:
     recipe: Any = made(row)
-    feeds = {"from": Pictures(1), "to": Pictures(2)}
+    feeds = {"from": Pictures(1, row.side), "to": Pictures(2, row.side)}
     train.run(
         recipe=recipe, feeds=feeds, settings=recipe.train, out=folder / "out", scratch=folder / "scratch",
         progress=progress, record={},
@@ -88,14 +93,14 @@ def test_it_is_whole(row: Row) -> None:
     recipe = made(row)
     assert isinstance(recipe, Recipe)
     assert (row.module.KIND == "noise") == (recipe.reads == ("to",))
-    assert recipe.side == SIDE
+    assert recipe.side == row.side
     assert recipe.averages.keys() <= recipe.networks.keys()
 
 
 def test_a_step_changes_every_network(row: Row) -> None:
     recipe = made(row)
     before = {name: [weight.detach().clone() for weight in net.parameters()] for name, net in recipe.networks.items()}
-    pictures = {key: Pictures(seed).batch(0).images for key, seed in (("from", 1), ("to", 2))}
+    pictures = {key: Pictures(seed, row.side).batch(0).images for key, seed in (("from", 1), ("to", 2))}
     for step in range(6):
         losses = recipe.step(step, pictures, lambda network, *inputs: network(*inputs))
         assert all(loss.ndim == 0 and not loss.requires_grad for loss in losses.values())
@@ -117,9 +122,9 @@ def test_a_stopped_run_goes_on_to_identical_numbers(row: Row, tmp_path: Path) ->
 
 def test_what_it_paints_stays_within_range(row: Row) -> None:
     recipe = made(row)
-    pictures = {key: Pictures(seed).batch(0).images for key, seed in (("from", 1), ("to", 2))}
+    pictures = {key: Pictures(seed, row.side).batch(0).images for key, seed in (("from", 1), ("to", 2))}
     painted = recipe.paint(pictures)
-    assert painted.shape == (4, 3, SIDE, SIDE)
+    assert painted.shape == (4, 3, row.side, row.side)
     assert float(painted.abs().max()) <= 1
     assert torch.equal(painted, recipe.paint(pictures))
     assert torch.equal(recipe.preview(pictures)["painted"], painted)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,18 +25,6 @@ BATCH = 64  # pictures drawn at once
 AS_IT_IS = Reach(stride=1, halo=0)
 
 
-class Sampler(Protocol):
-    """A network that knows its own noise."""
-
-    def noise(self, num: int, seed: int) -> Tensor:
-        """The noise of `num` pictures, which `seed` decides."""
-        ...
-
-    def __call__(self, noise: Tensor) -> Tensor:
-        """Pictures [B, 3, side, side] in (-1, 1)."""
-        ...
-
-
 def run(
     *,
     network: nn.Module,
@@ -52,12 +40,12 @@ def run(
 ) -> None:
     """Draw settings.draw pictures, keep settings.keep of them, and write each at the size `settings` ask for.
 
-    `network` has noise(num, seed) and maps that to [B, 3, side, side] in (-1, 1). They are judged by `score`, or, where
+    `network` maps noise [B, network.noise] to [B, 3, side, side] in (-1, 1). They are judged by `score`, or, where
     there is none, by their likeness to `examples`, uint8 [N, side, side, 3]. `out` gets NAME.png and NAME.json of each,
     the best first, proof.jpg, drawn.json with all scores, and CREDITS.csv; it takes its place whole, at the end.
     """
     network = network.eval().to(device)
-    drawn = _drawn(cast(Sampler, network), settings, device, progress)
+    drawn = _drawn(network, settings, device, progress)
     pixels = to_pixels(drawn).cpu().numpy()
     if score:
         scores = scored(drawn, score)
@@ -80,7 +68,9 @@ def run(
         write_credits(folder, learned_from)
 
 
-def _drawn(network: Sampler, settings: Infer, device: torch.device, progress: Progress) -> Tensor:
-    noise = network.noise(settings.draw, settings.seed).to(device)
+def _drawn(network: Any, settings: Infer, device: torch.device, progress: Progress) -> Tensor:
+    chance = torch.Generator().manual_seed(settings.seed)
+    noise = settings.mean + settings.deviation * torch.randn(settings.draw, network.noise, generator=chance)
+    batches = noise.to(device).split(BATCH)
     with torch.inference_mode():
-        return torch.cat([network(part) for part in progress.track(noise.split(BATCH), "draw", unit="batches")])
+        return torch.cat([network(part) for part in progress.track(batches, "draw", unit="batches")])

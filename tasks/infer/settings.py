@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tasks.settings import Settings
 
@@ -10,12 +10,14 @@ Statistics = Literal["auto", "thumbnail", "dense", "exact"]
 
 
 class Infer(Settings):
-    """How photographs are painted."""
+    """How photographs are painted, or pictures drawn from noise."""
 
     photos: int = Field(6, ge=1)  # how many held-out photographs are painted
     draw: int = Field(256, ge=1)  # recipes from noise: pictures drawn, of which
     keep: int = Field(16, ge=1)  # so many are kept: the best by score that differ from each other
     seed: int = Field(0, ge=0)  # of that noise
+    mean: float = 0.0  # of that noise, which training knows with mean 0
+    deviation: float = Field(1.0, gt=0)  # of that noise; below 1 pictures are more alike and have fewer faults
     album: str = ""  # a folder of one's own photographs, painted after those; "" for none
     tile: int = Field(1024, ge=128)  # px a side at most; apart from the training crop, larger wastes less on halo
     batch: int = Field(0, ge=0)  # tiles pushed through the network at once; 0: one on a CPU, what fits on a GPU
@@ -31,3 +33,11 @@ class Infer(Settings):
     bleed: str = ""  # picture beyond the trim on every side, "3mm"
     margin: str = ""  # white inside the trim on every side, "2cm"
     paint_ppi: float | None = Field(None, gt=0)  # painted pixels an inch; fewer make broader strokes, and are quicker
+
+    @model_validator(mode="after")
+    def _enough_are_drawn(self) -> "Infer":
+        if self.draw < self.keep:
+            raise ValueError(
+                f"draw is {self.draw} and keep {self.keep}: no more can be kept than are drawn; raise draw"
+            )
+        return self
