@@ -18,6 +18,7 @@ from torch.nn.functional import avg_pool2d, cosine_similarity, interpolate, leak
 
 from tasks.settings import Settings
 from tasks.train.adversarial import Adversarial, critic_loss, generator_loss
+from tasks.train.augment import Augment, Operation
 from tasks.train.average import averaged_copy
 from tasks.train.recipe import Losses, Pictures, Run
 from tasks.train.settings import Train as LoopSettings
@@ -63,6 +64,8 @@ class Train(LoopSettings):
     beta2: float = Field(0.999, ge=0, lt=1)
     margin: float = Field(10.0, gt=0)  # latent distance that two photographs must keep
     travel: float = Field(1.0, gt=0)  # weight of the transformation-vector loss beside the adversarial one
+    augment: tuple[Operation, ...] = ()  # what the critic sees prints and paintings alike through; for small sets
+    strength: float | None = Field(0.5, ge=0, le=1)  # probability of each; None lets it follow the critic
     identity: float = Field(0.0, ge=0)  # weight of leaving prints as they are, which keeps colours from trading places
 
 
@@ -240,6 +243,7 @@ class TravelGan:
         self.optimizers: dict[str, torch.optim.Optimizer] = {
             "generator": self.generator_optimizer, "critic": self.critic_optimizer,
         }  # fmt: skip
+        self.augment = Augment(train.augment, train.strength)
 
     def sibling(self, seed: int) -> "TravelGan":
         """The same recipe from other first weights."""
@@ -255,7 +259,8 @@ class TravelGan:
         painted = self._paint_training(photos, run)
         critic = self._critic_step(painted.detach(), prints, run)
         losses = self._generator_step(photos, painted, prints, run)
-        return {"critic": critic, **losses}
+        strength = {"strength": critic.new_tensor(self.augment.strength)} if self.augment.operations else {}
+        return {"critic": critic, **losses, **strength}
 
     def _paint_training(self, photos: Tensor, run: Run) -> Tensor:
         if not self.shapes.four_patches:
@@ -263,7 +268,9 @@ class TravelGan:
         return rejoined(run(self.generator, quartered(photos)))
 
     def _critic_step(self, painted: Tensor, prints: Tensor, run: Run) -> Tensor:
-        loss = critic_loss(self.train.loss, run(self.critic, prints), run(self.critic, painted))
+        of_prints = run(self.critic, self.augment(prints))
+        loss = critic_loss(self.train.loss, of_prints, run(self.critic, self.augment(painted)))
+        self.augment.watch(of_prints)
         self.critic_optimizer.zero_grad()
         loss.backward()
         self.critic_optimizer.step()
@@ -275,7 +282,7 @@ class TravelGan:
         seen = painted.detach().requires_grad_()
 
         self.critic.requires_grad_(False)
-        adversarial = generator_loss(self.train.loss, run(self.critic, seen))
+        adversarial = generator_loss(self.train.loss, run(self.critic, self.augment(seen)))
         (from_critic,) = torch.autograd.grad(adversarial, seen)
         self.critic.requires_grad_(True)
 
@@ -309,11 +316,12 @@ class TravelGan:
         return fold_spectrum(copy.deepcopy(self.averages["generator"])).eval()
 
     def state(self) -> dict[str, Any]:
-        """Nothing beside networks and optimizers."""
-        return {}
+        """The strength of augmentation, and what it follows."""
+        return self.augment.state()
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Nothing to take back."""
+        """Take `state` back."""
+        self.augment.load_state(dict(state))
 
 
 def build(networks: Networks, train: Train) -> TravelGan:

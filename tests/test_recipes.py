@@ -34,7 +34,11 @@ class Row:
 
 ROWS = [
     Row(progressive, {"side": SIDE, "first": 16, "filters": 4, "widest": 16}, {"fade": 8, "augment": ("mirror",)}),
-    Row(travelgan, {"side": SIDE, "filters": 4, "levels": 2, "latent": 8}, {"loss": "bce"}),
+    Row(
+        travelgan,
+        {"side": SIDE, "filters": 4, "levels": 2, "latent": 8},
+        {"loss": "bce", "augment": ("cutout",), "strength": None},
+    ),
     Row(cyclegan, {"side": SIDE, "filters": 4, "blocks": 1}, {"pool": 6}),
     Row(anime, {"side": 24, "filters": 4, "residual": 1}, {"generator_every": 2, "strength": None}),
     Row(portraits, {"side": SIDE, "filters": 4, "features": 16}, {"strength": None, "adversarial": 0.1}),

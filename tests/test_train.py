@@ -159,3 +159,14 @@ def test_too_few_pictures_for_a_batch_is_said(tmp_path: Path) -> None:
     with pytest.raises(TrainingFailed, match=r"learn 'from' has 12 pictures to train on and a batch takes 16"):
         trained(tmp_path, settings)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_stays_collapsed_is_stopped_once_patience_is_over(tmp_path: Path) -> None:
+    settings = small(epochs=4, patience=2)
+    recipe = travelgan.build(shapes(), settings)
+    recipe.paint = lambda pictures: torch.zeros_like(pictures["from"])  # type: ignore[method-assign]
+    told = io.StringIO()
+    with pytest.raises(TrainingFailed, match=r"step 6: .* the generator may be collapsing, at 2 previews in a row"):
+        trained(tmp_path, settings, Progress(told), recipe)
+    assert told.getvalue().count("may be collapsing") == 1
+    assert not (tmp_path / "out").exists()

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from tasks.train.board import as_grid
 from tasks.train.judge import judge
 from tasks.train.precision import Precision, seed_chance
 from tasks.train.spectral import fold_spectrum, normalise_spectrum
-from tasks.train.watch import repeats
+from tasks.train.watch import Watch
 
 
 def test_chance_is_a_function_of_seed_and_step() -> None:
@@ -79,13 +80,29 @@ def test_paintings_that_repeat_each_other_or_the_pictures_are_told() -> None:
     def noise(seed: int) -> Tensor:
         return torch.rand(32, 3, 32, 32, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
+    def warning(painted: Tensor, painted_from: Tensor | None = None) -> str:
+        return Watch(learned, painted_from).look(painted).warning()
+
     learned, photos = noise(1), noise(2)
-    assert repeats(noise(3), learned, photos).warning() == ""
+    assert warning(noise(3), photos) == ""
     collapsed = noise(4)[:2].repeat(16, 1, 1, 1)
-    assert "100% of the paintings have a twin" in repeats(collapsed, learned, photos).warning()
-    assert "100% of the paintings have a twin" in repeats(collapsed, learned, None).warning()
-    assert repeats(collapsed, learned, noise(5)[:2].repeat(16, 1, 1, 1)).warning() == ""  # painted from twins
-    assert "100% of the paintings repeat a picture" in repeats(learned, learned, None).warning()
+    assert "100% of the paintings have a twin" in warning(collapsed, photos)
+    assert "100% of the paintings have a twin" in warning(collapsed)
+    twins = noise(5)[:2].repeat(16, 1, 1, 1)
+    assert "have a twin" not in warning(collapsed, twins)  # painted from twins
+    assert "100% of the paintings repeat a picture" in warning(learned)
+
+
+def test_paintings_that_are_all_alike_are_told_though_none_is_a_twin() -> None:
+    learned, mould = Pictures(1, 32).pictures, Pictures(3, 1).pictures
+    watch = Watch(learned, None)
+    alike = watch.look((mould + 0.2 * Pictures(2, 32).pictures).clamp(-1, 1))
+    assert alike.likeness > 0.8
+    assert (
+        "alike (MS-SSIM) and the pictures 0.10: the generator may be collapsing"
+        in replace(alike, duplicates=0.0).warning()
+    )
+    assert watch.look(Pictures(2, 32).pictures).warning() == ""
 
 
 def test_the_judgement_sees_a_change_of_colour_and_one_of_texture() -> None:

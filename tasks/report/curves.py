@@ -7,7 +7,7 @@ from pathlib import Path
 
 WIDTH, HEIGHT = 320.0, 110.0  # units of the drawing
 POINTS = 400  # at most; more cannot be seen
-SILENT = ("step", "epoch", "best")  # the best so far is to be seen in the distance itself
+SILENT = ("step", "epoch", "best", "warnings")  # the best so far is to be seen in the distance itself
 SPAN = 0.05  # share of the points that the smooth line averages over
 
 

@@ -1,6 +1,6 @@
 """What the page tells of a recipe: how training went, how it measures, and what it painted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,16 @@ class Fact:
 
 
 @dataclass(frozen=True)
+class Seed:
+    """One of several seeds: what became of it, why, and what it painted last."""
+
+    number: int
+    fate: str
+    why: str
+    grid: Shown | None
+
+
+@dataclass(frozen=True)
 class Recipe:
     """One recipe, from training to prints; what a stage has not made is empty."""
 
@@ -42,6 +52,7 @@ class Recipe:
     measures: tuple[Measure, ...]
     curves: tuple[Curve, ...]
     grids: tuple[Shown, ...]
+    seeds: tuple[Seed, ...]
     held_out: Shown | None
     documents: tuple[Document, ...]
     prints: tuple[Print, ...]
@@ -65,6 +76,7 @@ def gather_recipe(
         measures=table(measured),
         curves=read_curves(model / "losses.csv") + read_curves(model / "scores.csv"),
         grids=_grids(model / "samples", album, settings),
+        seeds=tuple(_seeds(model, album)),
         held_out=album.copy(pictures, "held-out pictures") if pictures.exists() else None,
         documents=_documents(metrics, album),
         prints=_prints(data / PRINTS / name, originals, album, settings),
@@ -102,6 +114,16 @@ def _grids(samples: Path, album: Album, settings: Report) -> tuple[Shown, ...]:
     steps = sorted(samples.glob("step-*.png"))
     chosen = [path for path in named if path.exists()] + spread(steps, settings.grids)
     return tuple(album.copy(path, _moment(path.stem)) for path in chosen)
+
+
+def _seeds(model: Path, album: Album) -> Iterator[Seed]:
+    """The seeds that were tried, each with the grid at which it was dropped or ended."""
+    path = model / "population.json"
+    for row in read_json(path) if path.exists() else []:
+        steps = sorted((model / f"seed-{row['seed']}" / "samples").glob("step-*.png"))
+        fate = "painted with" if row["chosen"] else "kept" if row["kept"] else "dropped"
+        grid = album.copy(steps[-1], f"seed {row['seed']}, {_moment(steps[-1].stem)}") if steps else None
+        yield Seed(row["seed"], fate, row["why"], grid)
 
 
 def _moment(stem: str) -> str:

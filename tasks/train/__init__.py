@@ -26,8 +26,8 @@ def run(
     record: Mapping[str, Any],
     start: Path | None = None,
 ) -> None:
-    """Train `recipe`; see tasks.train.loop.run."""
-    from tasks.train.loop import run as train
+    """Train `recipe`; see tasks.train.stage.run."""
+    from tasks.train.stage import run as train
 
     train(
         recipe=recipe, feeds=feeds, settings=settings, out=out, scratch=scratch, progress=progress, record=record,

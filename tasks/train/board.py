@@ -2,7 +2,7 @@
 
 run.json              how to repeat the run; written before the first step
 losses.csv            step, epoch, then one column a loss: the mean since the row before
-scores.csv            step, epoch, palette, swd, distance, best, duplicates, copies: one row a preview
+scores.csv            step, epoch, the measures of tasks.train.judge and tasks.train.watch: one row a preview
 samples/*.png         reals, untrained, then one grid a preview
 board/                TensorBoard
 """
@@ -28,7 +28,10 @@ class Board:
 
     def __init__(self, folder: Path, resume_at: int = 0) -> None:
         self._folder = folder
-        self._tables = {name: _read(folder / name, resume_at) for name in ("losses.csv", "scores.csv")}
+        self._tables = {
+            name: [row for row in read_table(folder / name) if row["step"] <= resume_at]
+            for name in ("losses.csv", "scores.csv")
+        }
         self._writer = SummaryWriter(str(folder / "board"), purge_step=resume_at or None)
         for grid in (folder / "samples").glob("step-*.png"):
             if int(grid.stem.removeprefix("step-")) > resume_at:
@@ -94,10 +97,10 @@ def _csv(rows: list[Row]) -> str:
     return text.getvalue()
 
 
-def _read(path: Path, resume_at: int) -> list[Row]:
-    if not resume_at or not path.exists():
+def read_table(path: Path) -> list[Row]:
+    """The rows of losses.csv or scores.csv; none where there is no such file."""
+    if not path.exists():
         return []
     with path.open(newline="") as file:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-    kept = [{**row, "step": int(row["step"])} for row in rows if not math.isnan(row["step"])]
-    return [row for row in kept if row["step"] <= resume_at]
+    return [{**row, "step": int(row["step"])} for row in rows if not math.isnan(row["step"])]

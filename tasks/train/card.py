@@ -19,9 +19,15 @@ def write_card(folder: Path, recipe: str) -> None:
     points = {which: read_json(folder / which / "checkpoint.json") for which in ("best", "last")}
     lines = [f"# {recipe}", ""]
     lines += [f"- {which}: step {point['step']:,}{_distance(point['score'])}" for which, point in points.items()]
+    lines += [f"- seed {row['seed']}: {row['why']}" for row in _population(folder)]
     lines += ["", "## Limits", "", *(f"- {limit}" for limit in LIMITS), "", "## How it was made", ""]
     lines += [f"- {key}: {value}" for key, value in sorted(_flat(run).items())]
     write_text(folder / "CARD.md", "\n".join(lines) + "\n")
+
+
+def _population(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "population.json"
+    return read_json(path) if path.exists() else []
 
 
 def _distance(score: float | None) -> str:

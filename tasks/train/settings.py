@@ -3,9 +3,26 @@
 import math
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tasks.settings import Settings
+
+
+class Population(Settings):
+    """How many runs from different first weights are begun, and how many of them are trained to the end.
+
+    They are begun with train.seed, train.seed + 1 and so on; GANs differ more by their seed than by most settings.
+    """
+
+    seeds: int = Field(default=1, ge=1, le=64)
+    keep: int = Field(default=1, ge=1)  # the best of them, by palette and sliced Wasserstein distance
+    epoch: int = Field(default=30, ge=1)  # after which the others are dropped: by then palettes have settled
+
+    @model_validator(mode="after")
+    def _keep_some(self) -> "Population":
+        if self.keep > self.seeds:
+            raise ValueError(f"keep is {self.keep} of {self.seeds} seeds; keep fewer or begin more")
+        return self
 
 
 class Train(Settings):
@@ -19,9 +36,14 @@ class Train(Settings):
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: the GPU where there is one
     precision: Literal["float32", "bfloat16"] = "float32"  # of the networks' inside; losses stay in float32
     layout: Literal["contiguous", "channels_last"] = "channels_last"  # of the networks' memory
+    micro_batch: int | None = Field(
+        None, ge=1
+    )  # pictures in memory at a time; None: all of a batch, and fewer if it must
+    population: Population = Field(default_factory=Population)
     average_half_life: int = Field(10_000, ge=0)  # pictures after which a weight counts half in the moving average
     preview_every: int = Field(1, ge=1)  # epochs from one sample grid, and one look for the best, to the next
     preview_pictures: int = Field(16, ge=1, le=64)  # columns of a sample grid
+    patience: int | None = Field(None, ge=1)  # previews in a row with a warning before a run is stopped; None: never
     log_every: int = Field(10, ge=1)  # steps whose mean losses make one row
     start: str | None = None  # what to begin with: a checkpoint's folder, a git revision, or "workspace"
     stop_after: str | None = Field(None, pattern=r"^[0-9]+(\.[0-9]+)?[smh]$")  # as in 90m or 3h: save and stop then

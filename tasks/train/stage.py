@@ -1,0 +1,67 @@
+"""A train stage from the feeds to the model: one run, or a population of which the best is kept."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import TrainingFailed
+from tasks.files import no_half_folder, write_json
+from tasks.progress import Progress
+from tasks.train import population
+from tasks.train.card import write_card
+from tasks.train.loop import Training
+from tasks.train.recipe import Feed, Recipe
+from tasks.train.record import described
+from tasks.train.settings import Train
+
+
+def run(
+    *,
+    recipe: Recipe,
+    feeds: Mapping[str, Feed],
+    settings: Train,
+    out: Path,
+    scratch: Path,
+    progress: Progress,
+    record: Mapping[str, Any],
+    start: Path | None = None,
+) -> None:
+    """Train `recipe` on `feeds` ("from", "to") and write it to `out`; goes on from what `scratch` holds of this run.
+
+    A new run begins with the checkpoint in `start`: on the same pictures in the same batches it goes on from there
+    exactly, on others it begins at step 0 with those weights.
+
+    `record` is what run.json tells beside the versions: params, fingerprints of the data. Writes last/, best/,
+    run.json, CARD.md, losses.csv, scores.csv, samples/ and board/, and what tasks.train.population says where there are
+    several seeds. Raises TrainingFailed for too few pictures or a loss that is no number, CheckpointError for a
+    checkpoint that does not fit, NoRoom, and Stopped, with all saved.
+    """
+    feeds = {key: feeds[key] for key in recipe.reads}
+    _require_pictures(feeds, settings)
+    if not (scratch / "run.json").exists():
+        write_json(scratch / "run.json", {**described(settings), **record})
+
+    def begun(seed: int, folder: Path) -> Training:
+        one = recipe if seed == settings.seed else recipe.sibling(seed)
+        training = Training(one, feeds, settings.model_copy(update={"seed": seed}), folder, progress)
+        training.begin(record, start)
+        return training
+
+    if settings.population.seeds == 1:
+        begun(settings.seed, scratch).go_on()
+    else:
+        population.train(begun, scratch, settings, recipe.name, progress)
+    write_card(scratch, recipe.name)
+    with no_half_folder(out) as whole:
+        shutil.copytree(scratch, whole, dirs_exist_ok=True)
+    shutil.rmtree(scratch)
+
+
+def _require_pictures(feeds: Mapping[str, Feed], settings: Train) -> None:
+    for key, feed in feeds.items():
+        if feed.num_items < settings.batch:
+            raise TrainingFailed(
+                f"the picture set to learn {key!r} has {feed.num_items} pictures to train on and a batch takes "
+                f"{settings.batch}; scrape more, or lower train.batch"
+            )
