@@ -130,7 +130,7 @@ def trained(
     """Four epochs of three steps on pictures of the size of `networks`."""
     block = {"epochs": 4, "batch": 4, "log_every": 2, "preview_pictures": 4, **settings}
     recipe: Any = tiny(networks, **block)
-    feed = Pictures(2)
+    feed = Pictures(2, 32)
     feed.pictures = nn.functional.interpolate(feed.pictures, scale_factor=recipe.side / 32)
     feed.fingerprint = f"pictures of {recipe.side} px"
     train.run(
