@@ -10,7 +10,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 SHARE = 0.5  # of the free memory that tiles may take; the rest is for the workspaces of convolutions, and for others
-SMALL = 128  # px a side of the tile that is tried, at least; what lives grows with the area
+SMALL = 64  # px a side of the tile that is tried, at least; what lives grows with the area
 
 
 def bytes_a_pixel(network: nn.Module, stride: int) -> float:
