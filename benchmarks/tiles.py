@@ -39,8 +39,9 @@ from tasks.infer.press import Model, Order, make_print
 from tasks.infer.probe import probe
 from tasks.infer.seams import seam_ratio
 from tasks.infer.settings import Infer
-from tasks.infer.sinks import SINKS, Tags
+from tasks.infer.sinks import SINKS
 from tasks.infer.source import Source, to_pixels
+from tasks.infer.strips import Tags
 from tasks.infer.tiles import Plan, Span, plan_tiles
 from tasks.picture import open_picture
 from tasks.progress import Progress

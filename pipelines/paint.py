@@ -91,7 +91,7 @@ def _photos(path: Path) -> "list[Photo]":
 
 def _wishes(chosen: argparse.Namespace) -> dict[str, Any]:
     """The settings given on the command line, which go before those of params.yaml."""
-    names = ("size", "dpi", "fit", "bleed", "margin", "paint_ppi", "statistics", "tile", "batch")
+    names = ("size", "dpi", "fit", "bleed", "margin", "paint_ppi", "statistics", "tile", "batch", "depth")
     return {name: value for name in names if (value := getattr(chosen, name)) is not None}
 
 
@@ -126,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     paper.add_argument("--fit", choices=("crop", "pad", "stretch"), help="how another shape comes onto the paper")
     paper.add_argument("--bleed", metavar="LENGTH", help="picture beyond the trim, 3mm")
     paper.add_argument("--margin", metavar="LENGTH", help="white inside the trim, 2cm")
+    paper.add_argument("--depth", type=int, choices=(8, 16), help="bits a sample of png and tif")
     paper.add_argument("--paint-ppi", type=float, help="painted pixels an inch; fewer make broader strokes")
     work = parser.add_argument_group("work")
     work.add_argument("--statistics", choices=("auto", "thumbnail", "dense", "exact"), help="of norms; see norms.py")

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from tasks.rows import Crop
 
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))  # OpenCV reads it once, when it is imported
 import cv2
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageColor
 
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # Pillow warns beyond this and refuses beyond twice as many
 
@@ -68,6 +69,42 @@ def open_picture(path: Path, limits: Limits = LIMITS) -> Pixels:
     (some pixels are missing or damaged) or "odd depth" (32-bit and floating-point pixels have no agreed white).
     """
     return _open(path, limits, lambda _: 1)[0]
+
+
+@dataclass(frozen=True)
+class Deep:
+    """A picture as deep as its file; what is transparent is told apart and keeps its colour."""
+
+    pixels: Pixels | npt.NDArray[np.uint16]  # [H, W, 3], RGB in sRGB, upright
+    alpha: Pixels | npt.NDArray[np.uint16] | None  # [H, W] likewise, 0 where nothing shows; None where all does
+
+
+def open_deep(path: Path, limits: Limits = LIMITS) -> Deep:
+    """The picture at `path` with 16 bits where its file has them, and its transparency.
+
+    What is wholly transparent gets the colour `limits.matte`. Pixels of 16 bits with a profile other than sRGB come
+    with 8, for what applies profiles here knows no more. Raises PictureRefused as `open_picture` does.
+    """
+    data = _bytes(path, limits)
+    with _opened(data) as image:
+        header = _checked(image, limits)
+        turn = _orientation(image)
+        if header.format == "jpeg" and image.mode in ("L", "RGB") and _is_srgb(image):
+            return Deep(_upright(_jpeg(data, 1), turn), None)
+        try:
+            image.load()
+            turn = _orientation(image)
+            if _sixteen_bits(image, data) and _is_srgb(image):
+                # OpenCV turns a TIFF upright itself, and no PNG.
+                return _deep(_values(data), 1 if header.format == "tiff" else turn, limits.matte)
+            pixels, alpha = _colours(image)
+        except PictureRefused:
+            raise
+        except DAMAGED as error:
+            raise PictureRefused("truncated", str(error)) from error
+        if alpha is None:
+            return Deep(_upright(np.array(pixels), turn), None)
+        return _deep(np.dstack([np.array(pixels), np.array(alpha)]), turn, limits.matte)
 
 
 def open_reduced(path: Path, least: int, limits: Limits = LIMITS) -> tuple[Pixels, Header]:
@@ -202,6 +239,14 @@ def _jpeg(data: bytes, part: int) -> Pixels:
 
 def _rgb(image: Image.Image, matte: str) -> Pixels:
     """A decoded image as RGB in sRGB, its transparency laid on `matte`."""
+    colours, alpha = _colours(image)
+    if alpha is not None:
+        colours = Image.composite(colours, Image.new("RGB", colours.size, matte), alpha)
+    return np.array(colours)
+
+
+def _colours(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """A decoded image as RGB in sRGB, and its transparency."""
     profile = _profile(image)
     if image.mode == "I" or image.mode.startswith("I;16"):
         image = _eight_bits(image)
@@ -214,10 +259,40 @@ def _rgb(image: Image.Image, matte: str) -> Pixels:
         image = image.convert(image.mode[:-1])
     elif image.mode in ("1", "P", "PA"):
         image = image.convert("L" if image.mode == "1" else "RGB")
-    image = _in_srgb(image, profile)
-    if alpha is not None:
-        image = Image.composite(image, Image.new("RGB", image.size, matte), alpha)
-    return np.array(image)
+    return _in_srgb(image, profile), alpha
+
+
+def _sixteen_bits(image: Image.Image, data: bytes) -> bool:
+    """Whether a PNG or TIFF has 16 bits a sample, of which Pillow would give 8."""
+    if image.mode not in ("RGB", "RGBA", "I;16", "I;16B"):
+        return False
+    if image.format == "PNG":
+        return data[24] == 16  # IHDR's bit depth
+    tags: Any = getattr(image, "tag_v2", {})
+    return image.format == "TIFF" and set(tags.get(258, ())) == {16} and tags.get(262) in (1, 2)  # grey or RGB
+
+
+def _values(data: bytes) -> npt.NDArray[np.uint16]:
+    """The samples of a file with 16 bits, [H, W, 3 or 4]."""
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if found is None or found.dtype != np.uint16:
+        raise PictureRefused("truncated", "the 16-bit samples cannot be read")
+    if found.ndim == 2:
+        found = found[..., None].repeat(3, axis=2)
+    order = cv2.COLOR_BGRA2RGBA if found.shape[2] == 4 else cv2.COLOR_BGR2RGB
+    return np.asarray(cv2.cvtColor(found, order), np.uint16)
+
+
+def _deep(values: npt.NDArray[Any], turn: int, matte: str) -> Deep:
+    """Samples [H, W, 3 or 4] as a picture; transparency that hides nothing is none."""
+    top = np.iinfo(values.dtype).max
+    values = _upright(values, turn)
+    pixels = np.ascontiguousarray(values[..., :3])
+    if values.shape[2] == 3 or values[..., 3].min() == top:
+        return Deep(pixels, None)
+    alpha = np.ascontiguousarray(values[..., 3])
+    pixels[alpha == 0] = np.array(ImageColor.getrgb(matte), values.dtype) * (top // 255)
+    return Deep(pixels, alpha)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
@@ -239,7 +314,7 @@ def _in_srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> Im
     return image.convert("RGB")
 
 
-def _upright(pixels: Pixels, orientation: int) -> Pixels:
+def _upright(pixels: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
     """The picture as its EXIF orientation says it should stand."""
     match orientation:
         case 2:

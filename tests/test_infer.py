@@ -5,6 +5,7 @@ import io
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 from tasks import infer
 from tasks.errors import BarenError, Stopped
 from tasks.infer import Infer
-from tasks.infer.sinks import SRGB
+from tasks.infer.press import Model
+from tasks.infer.strips import SRGB
 from tasks.progress import Progress
 from tasks.rows import Origin
 
@@ -61,6 +63,55 @@ def test_photographs_of_any_size_are_painted_whole(tmp_path: Path, height: int, 
         assert np.array_equal(np.asarray(image), 255 - pixels)
         assert image.info["dpi"] == pytest.approx((150, 150), abs=0.013)
         assert image.info["icc_profile"] == SRGB
+
+
+def deep(path: Path, alpha: bool) -> np.ndarray:
+    """A photo of 16 bits, each of them used, in a file; its samples, with opaque transparency where there is none."""
+    samples = np.random.default_rng(5).integers(0, 65536, (90, 140, 4), dtype=np.uint16)
+    if not alpha:
+        samples[..., 3] = 65535
+    samples[:9, :9, 3] = 65535
+    bgr = samples[..., [2, 1, 0, 3]] if alpha else samples[..., 2::-1]
+    assert cv2.imwrite(str(path), bgr)
+    return samples
+
+
+@pytest.mark.parametrize("kind", ["png", "tif"])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_sixteen_bits_and_transparency_come_through_the_painting(tmp_path: Path, kind: str, alpha: bool) -> None:
+    samples = deep(tmp_path / f"photo.{kind}", alpha)
+    targets = (tmp_path / "print.tif", tmp_path / "print.png", tmp_path / "print.jpg")
+    infer.print_photo(
+        ("photo", tmp_path / f"photo.{kind}", origin()), targets, Model.of(Negative(), "abc"),
+        Infer(tile=128, depth=16), progress=Progress(io.StringIO()), scratch=tmp_path / "scratch",
+    )  # fmt: skip
+    for target in targets[:2]:
+        found = cv2.imread(str(target), cv2.IMREAD_UNCHANGED)
+        assert found.dtype == np.uint16
+        assert found.shape == (90, 140, 4 if alpha else 3)
+        shown = samples[..., 3] > 0
+        assert np.array_equal(found[..., 2::-1][shown], 65535 - samples[..., :3][shown])
+        if alpha:
+            assert np.array_equal(found[..., 3], samples[..., 3])
+    with Image.open(targets[2]) as image:
+        on_white = 255 - samples[..., :3] / 257 * samples[..., 3:] / 65535
+        assert np.abs(np.asarray(image) - on_white).mean() < 4  # JPEG's own loss on noise
+
+
+def test_transparency_grows_with_the_print(tmp_path: Path) -> None:
+    image = np.full((60, 60, 4), 255, np.uint8)
+    image[:, :30, 3] = 0
+    Image.fromarray(image).save(tmp_path / "a.png")
+    infer.print_photo(
+        ("a", tmp_path / "a.png", origin()), (tmp_path / "b.png",), Model.of(Negative(), "abc"),
+        Infer(tile=128, size="160x140px", fit="pad"), progress=Progress(io.StringIO()), scratch=tmp_path / "scratch",
+    )  # fmt: skip
+    with Image.open(tmp_path / "b.png") as found:
+        share = np.asarray(found)[..., 3]
+    assert share.shape == (140, 160)
+    assert (share[:, :10] == 255).all()  # the paper beside the picture
+    assert (share[:, 10:70] == 0).mean() > 0.9
+    assert (share[:, 90:] == 255).all()
 
 
 def test_each_print_says_what_made_it(tmp_path: Path) -> None:

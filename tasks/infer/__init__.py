@@ -122,15 +122,16 @@ def print_photo(
     from tasks.infer.exif import exif_of
     from tasks.infer.paper import Wish, lay_out
     from tasks.infer.press import Order, make_print
-    from tasks.picture import open_picture
+    from tasks.picture import open_deep
 
     key, path, origin = photo
-    pixels = open_picture(path, EVERY_SIZE)
+    deep = open_deep(path, EVERY_SIZE)
+    pixels = deep.pixels
     wish = Wish(settings.size, settings.dpi, settings.fit, settings.bleed, settings.margin, settings.paint_ppi)
     sheet = lay_out(pixels.shape[0], pixels.shape[1], wish)
     for warning in sheet.warnings():
         progress.say(f"{path.name}: {warning}")
-    order = Order(path.stem, pixels, sha256_file(path), exif_of(path), sheet, targets)
+    order = Order(path.stem, pixels, sha256_file(path), exif_of(path), sheet, targets, deep.alpha)
     report = make_print(
         order, model, settings, devices=devices or [device_to_paint_on()], scratch=scratch, progress=progress
     )

@@ -1,12 +1,13 @@
 """For networks that look too far to be cut exactly: neighbouring tiles are faded into each other."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.infer.canvas import Canvas
-from tasks.infer.source import Pixels
+from tasks.infer.source import Samples, white
 from tasks.infer.tiles import Plan, Span
 
 Values = NDArray[np.float32]
@@ -16,11 +17,11 @@ class Blend:
     """Lays rows of tiles, from top to bottom, each faded linearly into its neighbours over twice the plan's halo."""
 
     def __init__(self, canvas: Canvas, plan: Plan) -> None:
-        self._canvas, self._plan = canvas, plan
+        self.canvas, self._plan = canvas, plan
         self._band: Values | None = None  # what has been laid but can still change, [h, padded width, 3]
         self._top = 0  # its first row
 
-    def lay(self, row: Span, columns: Sequence[Span], tiles: Pixels) -> None:
+    def lay(self, row: Span, columns: Sequence[Span], tiles: Samples) -> None:
         """Add painted tiles [B, h, w, 3] of one row, from left to right."""
         start, stop = _zone(row, self._plan.halo, self._plan.padded_height)
         if self._band is None:
@@ -34,16 +35,16 @@ class Blend:
             part = tile[start - row.start : stop - row.start, left - column.start : right - column.start]
             self._band[start - self._top : stop - self._top, left:right] += part * share[..., None]
         if columns[-1].core_stop == self._plan.padded_width:
-            self._settle(row, stop)
+            self._settle(row, stop, tiles.dtype)
 
-    def _settle(self, row: Span, stop: int) -> None:
+    def _settle(self, row: Span, stop: int, dtype: np.dtype[Any]) -> None:
         """Hand over the rows that no later tile touches."""
         assert self._band is not None
         last = stop == self._plan.padded_height
         settled = stop if last else row.core_stop - self._plan.halo
         done, rest = np.split(self._band, [settled - self._top])
-        self._canvas.put(self._top, 0, np.rint(done).clip(0, 255).astype(np.uint8))
-        self._canvas.finish(self._top, min(settled, self._canvas.height))
+        self.canvas.put(self._top, 0, np.rint(done).clip(0, white(dtype)).astype(dtype))
+        self.canvas.finish(self._top, min(settled, self.canvas.height))
         more = np.zeros((self._plan.tile_height, *rest.shape[1:]), np.float32)
         self._band, self._top = np.concatenate([rest, more]), settled
 

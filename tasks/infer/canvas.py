@@ -10,18 +10,20 @@ import numpy as np
 
 from tasks.errors import BarenError
 from tasks.files import read_json, require_room, write_json
-from tasks.infer.source import Pixels
+from tasks.infer.source import Samples
 
 
 class Canvas:
-    """height x width px of 8-bit RGB in `folder`. `key` stands for all that decides its pixels.
+    """height x width px of RGB, `depth` (8 or 16) bits a sample, in `folder`. `key` stands for all that decides them.
 
     Rows are finished in any order; those from the top down to the first gap are `rows_done` and are kept for a later
     run with the same key. Several threads may put tiles and read rows.
     """
 
-    def __init__(self, folder: Path, height: int, width: int, key: str) -> None:
-        self.height, self.width = height, width
+    def __init__(self, folder: Path, height: int, width: int, key: str, depth: int = 8) -> None:
+        self.height, self.width, self.depth = height, width, depth
+        self._dtype = np.dtype(np.uint8 if depth == 8 else np.uint16)
+        self._pixel = 3 * self._dtype.itemsize  # bytes
         self._folder, self._key = folder, key
         self._changed = threading.Condition()
         self._finished: dict[int, int] = {}  # start -> stop of bands beyond the first gap
@@ -39,7 +41,7 @@ class Canvas:
                 self.rows_done = 0
         if self.rows_done == 0:
             state.unlink(missing_ok=True)
-            require_room(self._folder, self.height * self.width * 3, "the painting under way")
+            require_room(self._folder, self.height * self.width * self._pixel, "the painting under way")
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         return self
 
@@ -48,16 +50,16 @@ class Canvas:
     ) -> None:
         os.close(self._file)
 
-    def put(self, top: int, left: int, pixels: Pixels) -> None:
+    def put(self, top: int, left: int, pixels: Samples) -> None:
         """Lay `pixels` [h, w, 3] with their corner at (top, left); what lies beyond the canvas is dropped."""
         pixels = pixels[: max(self.height - top, 0), : max(self.width - left, 0)]
         if not pixels.size:
             return
         if pixels.shape[1] == self.width:
-            _write(self._file, np.ascontiguousarray(pixels), top * self.width * 3)
+            _write(self._file, np.ascontiguousarray(pixels), top * self.width * self._pixel)
             return
         for number, line in enumerate(np.ascontiguousarray(pixels), top):
-            _write(self._file, line, (number * self.width + left) * 3)
+            _write(self._file, line, (number * self.width + left) * self._pixel)
 
     def finish(self, start: int, stop: int) -> None:
         """Rows [start, stop) are painted; what is contiguous from the top is saved and shown to readers."""
@@ -87,18 +89,18 @@ class Canvas:
             self._error = error
             self._changed.notify_all()
 
-    def rows(self, start: int, stop: int) -> Pixels:
-        """Rows [start, stop) as uint8 [h, width, 3], once they are painted."""
+    def rows(self, start: int, stop: int) -> Samples:
+        """Rows [start, stop) as [h, width, 3], once they are painted."""
         with self._changed:
             self._changed.wait_for(lambda: self._error or self.rows_done >= min(stop, self.height))
             if self._error and self.rows_done < min(stop, self.height):
                 raise self._error
-        size = self.width * 3
+        size = self.width * self._pixel
         data = os.pread(self._file, (stop - start) * size, start * size)
-        return np.frombuffer(data, np.uint8).reshape(stop - start, self.width, 3)
+        return np.frombuffer(data, self._dtype).reshape(stop - start, self.width, 3)
 
 
-def _write(file: int, data: Pixels, place: int) -> None:
+def _write(file: int, data: Samples, place: int) -> None:
     view = memoryview(data.data).cast("B")
     while view:
         written = os.pwrite(file, view, place)

@@ -17,7 +17,7 @@ from tasks.infer.ahead import ahead, merged
 from tasks.infer.blend import Blend
 from tasks.infer.canvas import Canvas
 from tasks.infer.memory import give_back
-from tasks.infer.source import Pixels, Source, stacked, to_pixels
+from tasks.infer.source import Samples, Source, stacked, to_pixels
 from tasks.infer.tiles import Plan, Span
 from tasks.progress import Progress
 
@@ -133,7 +133,7 @@ def _by_one(painter: Painter, jobs: Iterator[Job], layer: "Cores | Blend") -> It
 
 
 def _keep(layer: "Cores | Blend", job: Job, painted: Sequence[Tensor]) -> int:
-    tiles = np.concatenate([to_pixels(part).cpu().numpy() for part in painted])
+    tiles = np.concatenate([to_pixels(part, layer.canvas.depth).cpu().numpy() for part in painted])
     layer.lay(job.row, job.columns, tiles)
     return (job.row.core_stop - job.row.core_start) * (job.columns[-1].core_stop - job.columns[0].core_start)
 
@@ -142,14 +142,14 @@ class Cores:
     """Lays the core of each tile, which is as it would be in the whole painting."""
 
     def __init__(self, canvas: Canvas, plan: Plan) -> None:
-        self._canvas, self._plan = canvas, plan
+        self.canvas, self._plan = canvas, plan
 
-    def lay(self, row: Span, columns: Sequence[Span], tiles: Pixels) -> None:
+    def lay(self, row: Span, columns: Sequence[Span], tiles: Samples) -> None:
         """Add painted tiles [B, h, w, 3] of one row, from left to right."""
         for tile, column in zip(tiles, columns, strict=True):
-            self._canvas.put(row.core_start, column.core_start, tile[_inside(row), _inside(column)])
+            self.canvas.put(row.core_start, column.core_start, tile[_inside(row), _inside(column)])
         if columns[-1].core_stop == self._plan.padded_width:
-            self._canvas.finish(row.core_start, min(row.core_stop, self._canvas.height))
+            self.canvas.finish(row.core_start, min(row.core_stop, self.canvas.height))
 
 
 def _inside(span: Span) -> slice:

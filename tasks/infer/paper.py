@@ -9,7 +9,7 @@ import numpy as np
 
 from tasks.errors import ParamsError
 from tasks.infer.canvas import Canvas
-from tasks.infer.source import LOBES, Box, Pixels, resized
+from tasks.infer.source import LOBES, Box, Samples, resized, white
 
 INCHES = {"cm": 1 / 2.54, "mm": 1 / 25.4, "in": 1.0}
 SOFT = 150.0  # ppi: below it a print looks soft from reading distance
@@ -111,34 +111,52 @@ def length(text: str, dpi: float) -> float:
     return float(found[1]) * (1 if found[2] == "px" else INCHES[found[2]] * dpi)
 
 
-def sheet_rows(canvas: Canvas, sheet: Sheet) -> Iterator[Pixels]:
-    """The sheet from top to bottom, in bands of rows; waits for the canvas where it is not painted yet."""
+def sheet_rows(canvas: Canvas, sheet: Sheet, alpha: Samples | None = None) -> Iterator[Samples]:
+    """The sheet from top to bottom, in bands of rows [h, width, 3]; waits for the canvas where it is not painted yet.
+
+    With `alpha` [H, W], the photo's transparency, the picture has as much of it in a fourth channel; paper has none.
+    """
     for top in range(0, sheet.height, BAND):
         stop = min(top + BAND, sheet.height)
         first, last = max(top, sheet.top), min(stop, sheet.top + sheet.picture_height)
         if (first, last) == (top, stop) and sheet.picture_width == sheet.width:
-            yield _picture_rows(canvas, sheet, first - sheet.top, last - sheet.top)
+            yield _picture_rows(canvas, sheet, alpha, first - sheet.top, last - sheet.top)
             continue
-        band = np.full((stop - top, sheet.width, 3), 255, np.uint8)
+        dtype = np.dtype(np.uint8 if canvas.depth == 8 else np.uint16)
+        band = np.full((stop - top, sheet.width, 3 if alpha is None else 4), white(dtype), dtype)
         if first < last:
-            rows = _picture_rows(canvas, sheet, first - sheet.top, last - sheet.top)
+            rows = _picture_rows(canvas, sheet, alpha, first - sheet.top, last - sheet.top)
             band[first - top : last - top, sheet.left : sheet.left + sheet.picture_width] = rows
         yield band
 
 
-def _picture_rows(canvas: Canvas, sheet: Sheet, start: int, stop: int) -> Pixels:
+def _picture_rows(canvas: Canvas, sheet: Sheet, alpha: Samples | None, start: int, stop: int) -> Samples:
     """Rows [start, stop) of the picture as it is printed."""
+    rows = _painted_rows(canvas, sheet, start, stop)
+    if alpha is None:
+        return rows
+    share = resized(
+        alpha[..., None], sheet.crop, sheet.picture_height, sheet.picture_width,
+        np.arange(start, stop), np.arange(sheet.picture_width),
+    )  # fmt: skip
+    share *= white(rows.dtype) / white(alpha.dtype)
+    return np.concatenate([rows, np.rint(share).astype(rows.dtype)], axis=2)
+
+
+def _painted_rows(canvas: Canvas, sheet: Sheet, start: int, stop: int) -> Samples:
+    """Rows [start, stop) of the painting, enlarged where it was painted smaller."""
     if (canvas.height, canvas.width) == (sheet.picture_height, sheet.picture_width):
         return canvas.rows(start, stop)
     scale = canvas.height / sheet.picture_height
     reach = (LOBES + 1) * max(scale, 1.0)
     first, last = max(int(start * scale - reach), 0), min(int(stop * scale + reach) + 1, canvas.height)
     box = Box(0, -first, canvas.width, canvas.height)
+    painted = canvas.rows(first, last)
     rows = resized(
-        canvas.rows(first, last), box, sheet.picture_height, sheet.picture_width,
+        painted, box, sheet.picture_height, sheet.picture_width,
         np.arange(start, stop), np.arange(sheet.picture_width),
     )  # fmt: skip
-    return np.rint(rows).astype(np.uint8)
+    return np.rint(rows).astype(painted.dtype)
 
 
 def _fitted(height: int, width: int, free_height: int, free_width: int, fit: Fit) -> tuple[int, int, Box]:

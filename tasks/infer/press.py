@@ -21,8 +21,9 @@ from tasks.infer.paper import Sheet, sheet_rows
 from tasks.infer.probe import Reach, probe
 from tasks.infer.seams import seam_ratio
 from tasks.infer.settings import Infer
-from tasks.infer.sinks import SINKS, Tags, check_format
-from tasks.infer.source import Pixels, Source
+from tasks.infer.sinks import SINKS, check_format, takes_all
+from tasks.infer.source import Samples, Source
+from tasks.infer.strips import Tags, plain
 from tasks.infer.tiles import Plan, plan_tiles
 from tasks.progress import Progress
 
@@ -50,11 +51,12 @@ class Order:
     """One photo, and where its print goes."""
 
     name: str
-    photo: Pixels
+    photo: Samples  # [H, W, 3]
     photo_key: str  # stands for the photo's pixels
     exif: bytes
     sheet: Sheet
     targets: tuple[Path, ...]  # each ends like its format
+    alpha: Samples | None = None  # [H, W], the photo's transparency
 
 
 def make_print(
@@ -68,7 +70,7 @@ def make_print(
     sheet = order.sheet
     for target in order.targets:
         check_format(target, sheet.height, sheet.width)
-        require_room(target.parent, int(sheet.height * sheet.width * ROOM[target.suffix.lower()]), str(target))
+        require_room(target.parent, _room(target, order, settings.depth), str(target))
     source = Source(order.photo, sheet.crop, sheet.paint_height, sheet.paint_width)
     painter, told = _painter(model, source, settings, devices[0])
     painters = [painter, *(painter.on(device) for device in devices[1:])]
@@ -86,8 +88,9 @@ def make_print(
             f"{order.name}: the network looks too far to be cut exactly in {most} px; tiles are faded into each other"
         )
     batch = settings.batch or _batch(first, room, devices[0])
-    key = fingerprint(order.photo_key, model.key, settings.model_dump(), str(sheet), devices[0].type)
-    with Canvas(scratch / key, source.height, source.width, key) as canvas:
+    depth = settings.depth if any(takes_all(target) for target in order.targets) else 8
+    key = fingerprint(order.photo_key, model.key, settings.model_dump(), str(sheet), devices[0].type, depth)
+    with Canvas(scratch / key, source.height, source.width, key, depth) as canvas:
         with _written(canvas, order) as check:
 
             def check_all() -> None:
@@ -138,10 +141,20 @@ def _write(canvas: Canvas, order: Order, target: Path) -> None:
             sink: Any = DeepZoom(folder, sheet.height, sheet.width)
         else:
             path = stack.enter_context(no_half_file(target))
-            sink = SINKS[kind](path, sheet.height, sheet.width, Tags(sheet.dpi, exif=order.exif))
+            tags = Tags(sheet.dpi, exif=order.exif, depth=canvas.depth, alpha=order.alpha is not None)
+            sink = SINKS[kind](path, sheet.height, sheet.width, tags)
+        bands = sheet_rows(canvas, sheet, order.alpha)
         with sink:
-            for rows in sheet_rows(canvas, sheet):
+            for rows in bands if takes_all(target) else plain(bands):
                 sink.write(rows)
+
+
+def _room(target: Path, order: Order, depth: int) -> int:
+    """Bytes that a print may take, at most."""
+    size = order.sheet.height * order.sheet.width
+    if not takes_all(target):
+        return int(size * ROOM[target.suffix.lower()])
+    return int(size * ROOM[target.suffix.lower()] * depth / 8 * (3 if order.alpha is None else 4) / 3)
 
 
 def _finish_dzi(target: Path, order: Order, cuts: tuple[list[int], list[int]]) -> None:
@@ -156,7 +169,8 @@ def _finish_dzi(target: Path, order: Order, cuts: tuple[list[int], list[int]]) -
             no_half_folder(target.with_name(f"{target.stem}_before_files")) as folder,
             DeepZoom(folder, *before) as sink,
         ):
-            sink.write(photo)
+            for rows in plain([photo]):
+                sink.write(rows)
     down, across = sheet.picture_height / sheet.paint_height, sheet.picture_width / sheet.paint_width
     lines = ([round(sheet.top + y * down) for y in cuts[0]], [round(sheet.left + x * across) for x in cuts[1]])
     write_viewer(target.with_suffix(".html"), order.name, (sheet.height, sheet.width), before, lines)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Pixels = NDArray[np.uint8]  # [height, width, 3], sRGB
+Samples = NDArray[Any]  # uint8 or uint16, [height, width, 3], or 4 with transparency, which is not multiplied in
 LOBES = 3  # Lanczos
 
 
@@ -26,13 +28,13 @@ class Box:
 class Source:
     """`box` of `photo`, seen as height x width px. Beyond its edges it goes on as its mirror image."""
 
-    photo: Pixels
+    photo: Samples  # [H, W, 3]
     box: Box
     height: int
     width: int
 
     @classmethod
-    def whole(cls, photo: Pixels) -> "Source":
+    def whole(cls, photo: Samples) -> "Source":
         """The photo as it is."""
         height, width = photo.shape[:2]
         return cls(photo, Box(0, 0, width, height), height, width)
@@ -44,9 +46,10 @@ class Source:
         """
         y, x = reflected(*rows, self.height), reflected(*columns, self.width)
         if self._untouched:
-            part = self.photo[int(self.box.top) + y][:, int(self.box.left) + x]
-            return to_values(torch.from_numpy(part)[None])[0]
-        return to_values(torch.from_numpy(resized(self.photo, self.box, self.height, self.width, y, x))[None])[0]
+            part = self.photo[int(self.box.top) + y][:, int(self.box.left) + x].astype(np.float32)
+        else:
+            part = resized(self.photo, self.box, self.height, self.width, y, x)
+        return to_values(torch.from_numpy(part)[None], white(self.photo.dtype))[0]
 
     @property
     def _untouched(self) -> bool:
@@ -56,18 +59,18 @@ class Source:
 
 
 def resized(
-    pixels: Pixels, box: Box, height: int, width: int, rows: NDArray[np.int64], columns: NDArray[np.int64]
+    pixels: Samples, box: Box, height: int, width: int, rows: NDArray[np.int64], columns: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Chosen rows and columns of `box` of `pixels` seen as height x width px: float32 [rows, columns, 3], 0..255.
+    """Chosen rows and columns of `box` of `pixels` [H, W, C] seen as height x width px: float32 [rows, columns, C].
 
     Lanczos with three lobes, widened where the picture shrinks, as two matrix products.
     """
     down, y = _weights(rows, box.top, box.height / height, pixels.shape[0])
     across, x = _weights(columns, box.left, box.width / width, pixels.shape[1])
     part = pixels[y, x].astype(np.float32)
-    tall = (down @ part.reshape(len(part), -1)).reshape(len(rows), -1, 3)
+    tall = (down @ part.reshape(len(part), -1)).reshape(len(rows), -1, part.shape[2])
     wide = np.matmul(across, tall)
-    return np.clip(wide, 0, 255, out=wide)
+    return np.clip(wide, 0, white(pixels.dtype), out=wide)
 
 
 def _weights(places: NDArray[np.int64], start: float, scale: float, side: int) -> tuple[NDArray[np.float32], slice]:
@@ -90,14 +93,20 @@ def reflected(start: int, stop: int, side: int) -> NDArray[np.int64]:
     return np.where(index < side, index, 2 * side - 2 - index)
 
 
-def to_values(pixels: Tensor) -> Tensor:
-    """0..255 [B, H, W, 3] as float32 [B, 3, H, W] in (-1, 1)."""
-    return pixels.float().div(127.5).sub_(1).permute(0, 3, 1, 2)
+def white(dtype: np.dtype[Any]) -> int:
+    """The highest value of a sample."""
+    return int(np.iinfo(dtype).max)
 
 
-def to_pixels(values: Tensor) -> Tensor:
-    """Float [B, 3, H, W] in (-1, 1) as uint8 [B, H, W, 3]."""
-    return values.float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+def to_values(pixels: Tensor, top: int = 255) -> Tensor:
+    """0..top [B, H, W, 3] as float32 [B, 3, H, W] in (-1, 1)."""
+    return pixels.float().div(top / 2).sub_(1).permute(0, 3, 1, 2)
+
+
+def to_pixels(values: Tensor, depth: int = 8) -> Tensor:
+    """Float [B, 3, H, W] in (-1, 1) as uint8, or uint16 where `depth` is 16, [B, H, W, 3]."""
+    top, kind = (255, torch.uint8) if depth == 8 else (65535, torch.uint16)
+    return values.float().add(1).mul_(top / 2).round_().clamp_(0, top).to(kind).permute(0, 2, 3, 1)
 
 
 def stacked(tiles: Sequence[Tensor]) -> Tensor:

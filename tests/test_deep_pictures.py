@@ -1,0 +1,115 @@
+"""A picture opened as deep as its file: 16 bits stay 16, and what is transparent is told apart."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from tasks.errors import PictureRefused
+from tasks.limits import Limits
+from tasks.picture import open_deep, open_picture
+
+
+def samples(channels: int = 3) -> np.ndarray:
+    return np.random.default_rng(channels).integers(0, 65536, (20, 30, channels), dtype=np.uint16)
+
+
+def saved(path: Path, values: np.ndarray) -> Path:
+    order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[values.shape[2]]
+    assert cv2.imwrite(str(path), values[..., order])
+    return path
+
+
+def turned(path: Path, values: np.ndarray, orientation: int) -> Path:
+    """A 16-bit PNG or TIFF that says how it should stand, written by hand: no library here writes one."""
+    height, width = values.shape[:2]
+    if path.suffix == ".png":
+        exif = b"II*\0\x08\0\0\0" + struct.pack("<HHHII", 1, 0x0112, 3, 1, orientation) + b"\0" * 4
+        lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in values)
+        chunks = [
+            (b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)), (b"eXIf", exif),
+            (b"IDAT", zlib.compress(lines)), (b"IEND", b""),
+        ]  # fmt: skip
+        body = b"".join(struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks)
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+        return path
+    data = values.astype("<u2").tobytes()
+    place = 8 + len(data)
+    entries = [
+        (256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, place + 2 + 12 * 10 + 4), (259, 3, 1, 1), (262, 3, 1, 2),
+        (273, 4, 1, 8), (274, 3, 1, orientation), (277, 3, 1, 3), (278, 4, 1, height), (279, 4, 1, len(data)),
+    ]  # fmt: skip
+    directory = struct.pack("<H", 10) + b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    path.write_bytes(
+        struct.pack("<2sHI", b"II", 42, place) + data + directory + b"\0" * 4 + struct.pack("<3H", *[16] * 3)
+    )
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_sixteen_bits_stay(tmp_path: Path, name: str, channels: int) -> None:
+    values = samples(channels)
+    found = open_deep(saved(tmp_path / name, values))
+    assert found.pixels.dtype == np.uint16
+    assert found.pixels.shape == (20, 30, 3)
+    shown = values[..., 3] > 0 if channels == 4 else np.full((20, 30), True)
+    assert np.array_equal(found.pixels[shown], np.broadcast_to(values[..., :3], (20, 30, 3))[shown])
+    assert found.alpha is None if channels < 4 else np.array_equal(found.alpha, values[..., 3])
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_sixteen_bits_stand_as_eight_do(tmp_path: Path, name: str, orientation: int) -> None:
+    path = turned(tmp_path / name, samples(), orientation)
+    deep = open_deep(path).pixels
+    assert deep.dtype == np.uint16
+    assert np.array_equal(deep >> 8, open_picture(path))
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif", "a.bmp"])
+def test_eight_bits_are_as_ever(tmp_path: Path, name: str) -> None:
+    Image.fromarray((samples() >> 8).astype(np.uint8)).save(tmp_path / name)
+    found = open_deep(tmp_path / name)
+    assert np.array_equal(found.pixels, open_picture(tmp_path / name))
+    assert found.alpha is None
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.webp", "a.tif"])
+def test_colours_under_transparency_are_not_mixed_with_paper(tmp_path: Path, name: str) -> None:
+    image = np.zeros((8, 8, 4), np.uint8)
+    image[..., :3] = (200, 100, 50)
+    image[:4, :, 3], image[4:, :, 3] = 128, 0
+    options = {"lossless": True, "exact": True} if name == "a.webp" else {}
+    Image.fromarray(image).save(tmp_path / name, **options)
+    found = open_deep(tmp_path / name, Limits(min_side=1, matte="#ffeedd"))
+    assert (found.pixels[:4] == (200, 100, 50)).all()
+    assert (found.pixels[4:] == (0xFF, 0xEE, 0xDD)).all()
+    assert np.array_equal(found.alpha, image[..., 3])
+    image[..., 3] = 255
+    Image.fromarray(image).save(tmp_path / name)
+    assert open_deep(tmp_path / name, Limits(min_side=1)).alpha is None
+
+
+def test_another_profile_is_applied_with_eight_bits(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png", samples())
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
+    data = path.read_bytes()
+    body = b"x\0\0" + zlib.compress(lab)
+    chunk = struct.pack(">I", len(body)) + b"iCCP" + body + struct.pack(">I", zlib.crc32(b"iCCP" + body))
+    path.write_bytes(data[:33] + chunk + data[33:])
+    found = open_deep(path)
+    assert found.pixels.dtype == np.uint8
+    assert np.array_equal(found.pixels, open_picture(path))
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_half_a_deep_file_is_refused(tmp_path: Path, name: str) -> None:
+    path = saved(tmp_path / name, samples())
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(PictureRefused):
+        open_deep(path)
