@@ -82,7 +82,7 @@ def main(*, quick: bool) -> dict[str, float]:
         (home / "benchmarks").symlink_to(before / "benchmarks")
         os.chdir(home)
         try:
-            for part in (_cap, _wikiart, _errors, _limit, _kills, _download, _memory):
+            for part in (_cap, _wikiart, _cse, _errors, _limit, _kills, _download, _memory):
                 began = time.monotonic()
                 figures = part(home, quick)
                 rows |= figures
@@ -113,6 +113,15 @@ def _wikiart(home: Path, quick: bool) -> dict[str, float]:
     site = WikiArtSite(_works(range(22_000)), genre=lambda n: "portrait" if n % 11 else "landscape")
     keys, calls = _discovered(home, "wikiart", site, {"genre": "portrait"})
     return {"wikiart_found_20k": len(set(keys)), "wikiart_twice": len(keys) - len(set(keys)), "wikiart_calls": calls}
+
+
+def _cse(home: Path, quick: bool) -> dict[str, float]:
+    """5,000 pictures behind one search of the museum's Custom Search, which shows 99 of it."""
+    from tasks.scrape.museum.google import GoogleSite
+
+    block = {"backend": "cse", "text": "sea", "calls_a_day": 10_000}
+    keys, calls = _discovered(home, "google_images", GoogleSite(_works(range(5_000))), block)
+    return {"cse_found_5k": len(set(keys)), "cse_twice": len(keys) - len(set(keys)), "cse_calls_5k": calls}
 
 
 def _works(moments: Sequence[int]) -> list[Any]:

@@ -16,7 +16,15 @@ from tasks.progress import Progress
 from tasks.scrape.settings import Scrape
 
 DATA = Path("data")
-SITES = ("flickr", "ukiyoe", "openverse", "commons", "met", "wikiart")  # those of which the museum has a replica
+SITES = (
+    "flickr",
+    "ukiyoe",
+    "google_images",
+    "wikiart",
+    "openverse",
+    "commons",
+    "met",
+)  # those of which the museum has a replica
 
 
 def main(argv: Sequence[str]) -> int:

@@ -17,6 +17,7 @@ from tasks.rows import Scraped, read_scraped
 from tasks.scrape import collect as collecting
 from tasks.scrape.museum.commons import CommonsSite
 from tasks.scrape.museum.flickr import FlickrSite
+from tasks.scrape.museum.google import GoogleSite
 from tasks.scrape.museum.met import MetSite
 from tasks.scrape.museum.openverse import OpenverseSite
 from tasks.scrape.museum.server import Museum
@@ -57,6 +58,7 @@ def museum_of(count: int, overlap: int = 0, **kwargs: Any) -> Museum:
             FlickrSite(works(count), overlap, **kwargs), UkiyoeSite(works(count), overlap),
             OpenverseSite(works(count), overlap, per_day=10_000), CommonsSite(works(count), overlap),
             MetSite(works(count)), WikiArtSite(works(count), overlap=overlap),
+            GoogleSite(works(count), overlap),
         ]
     )  # fmt: skip
 
@@ -75,6 +77,7 @@ SOURCES = {
     "drawn": Asked({"side": 32}),
     "flickr": Asked({"text": "photograph"}, "rest/", 620),
     "folder": Asked({"path": "mine"}),
+    "google_images": Asked({"backend": "cse", "text": "photograph"}, "/customsearch/", 25),
     "met": Asked({"search": "photograph"}, "/search|/objects", 45),
     "openverse": Asked({"searches": [f"Änne {n}" for n in range(7)]}, "/v1/images", 150),
     "sample": Asked({"photographs": ["coffee"]}),

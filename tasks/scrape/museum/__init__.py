@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from tasks.scrape.museum.commons import CommonsSite
 from tasks.scrape.museum.flickr import FlickrSite
+from tasks.scrape.museum.google import GoogleSite
 from tasks.scrape.museum.met import MetSite
 from tasks.scrape.museum.openverse import OpenverseSite
 from tasks.scrape.museum.server import Museum
@@ -25,8 +26,8 @@ def open_museum() -> Generator[Museum]:
     photos = photographs()
     museum = Museum(
         [
-            FlickrSite(photos), UkiyoeSite(prints()), WikiArtSite(photographs(PORTRAITS)), OpenverseSite(photos),
-            CommonsSite(photos), MetSite(photos),
+            FlickrSite(photos), UkiyoeSite(prints()), WikiArtSite(photographs(PORTRAITS)), GoogleSite(photos),
+            OpenverseSite(photos), CommonsSite(photos), MetSite(photos),
         ]
     )  # fmt: skip
     with museum:
