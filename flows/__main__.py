@@ -1,9 +1,10 @@
-"""The flows by hand: python -m flows rebuild [RECIPE] | collect [SET ...] | train [RECIPE ...] | restore | deploy."""
+"""The flows by hand, python -m flows ...: rebuild, collect, train, restore; plan, status, doctor, tidy; deploy."""
 
 import argparse
 import signal
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from tasks.errors import BarenError
@@ -24,6 +25,16 @@ def main(arguments: list[str] | None = None) -> int:
     restore = commands.add_parser("restore", help="let the models of a kept version paint again; alone, list them")
     restore.add_argument("version", nargs="?", help="a tag that `python -m flows restore` lists, or any commit")
     restore.add_argument("recipes", nargs="*", metavar="RECIPE", help="only the models of these recipes")
+    commands.add_parser("plan", help="what a rebuild would do, why, and about how long it would take")
+    commands.add_parser("status", help="how things stand: sets, models, versions")
+    commands.add_parser("doctor", help="what this machine lacks, and how to get it")
+    tidy = commands.add_parser("tidy", help="show what is older than params.yaml keeps it; with --yes delete it")
+    tidy.add_argument("--yes", action="store_true", help="delete what is shown")
+    tidy.add_argument("--remote", action="store_true", help="the DVC remote too: all that this checkout does not name")
+    notify = commands.add_parser(
+        "notify", help="let the configured server post to URL on a silent source or failed run"
+    )
+    notify.add_argument("url", metavar="URL", help="a webhook that takes JSON")
     deploy = commands.add_parser("deploy", help="serve the schedules until stopped, or hand them to a work pool")
     deploy.add_argument("--pool", help="register with this work pool of the configured server, and serve nothing")
     deploy.add_argument("--nightly", metavar="CRON", help="when to collect, in UTC")
@@ -76,6 +87,52 @@ def _run(flow: Any, *arguments: Any) -> int:
         return 0 if state.is_completed() else 1
 
 
+def _plan(_asked: argparse.Namespace) -> int:
+    from flows.plan import told
+
+    print(told())
+    return 0
+
+
+def _status(_asked: argparse.Namespace) -> int:
+    from flows.status import told
+
+    print(told())
+    return 0
+
+
+def _doctor(_asked: argparse.Namespace) -> int:
+    from flows.doctor import examine, told
+
+    findings = examine()
+    print(told(findings))
+    return 1 if any(finding.state == "missing" for finding in findings) else 0
+
+
+def _tidy(asked: argparse.Namespace) -> int:
+    from flows.server import server
+    from flows.settings import Operations
+    from flows.tidy import piles
+
+    with server():
+        for pile in piles(Operations.load(), datetime.now(UTC), remote=asked.remote):
+            print(pile.said)
+            if asked.yes:
+                pile.clear()
+    if not asked.yes:
+        print("nothing was deleted; `python -m flows tidy --yes` does it")
+    return 0
+
+
+def _notify(asked: argparse.Namespace) -> int:
+    from flows.notify import notify
+    from flows.server import server
+
+    with server():
+        print(f"{asked.url} will be told of: {', '.join(notify(asked.url))}")
+    return 0
+
+
 def _deploy(asked: argparse.Namespace) -> int:
     from flows.deploy import NIGHTLY, WEEKLY, deploy, deploy_to_pool, planned
 
@@ -96,6 +153,11 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "collect": _collect,
     "train": _train,
     "restore": _restore,
+    "plan": _plan,
+    "status": _status,
+    "doctor": _doctor,
+    "tidy": _tidy,
+    "notify": _notify,
     "deploy": _deploy,
 }
 

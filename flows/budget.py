@@ -1,43 +1,55 @@
 """How often a site may be asked: a budget of requests an hour each, kept by the Prefect server for all who collect."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from threading import Event
 from typing import Any
 
-from prefect.client.orchestration import get_client
-from prefect.concurrency.sync import rate_limit
+from tasks.scrape.registry import find
 
 HOURLY = {  # requests an hour that we allow ourselves, well below what a site allows where it says so
     "flickr": 3000,  # its terms: 3600 by one key
     "google_images": 100,
-    "ukiyoe": 600,
-    "wikiart": 400,
 }
+ELSEWHERE = 600  # of any other site
 LOOK = 5.0  # seconds between two looks at whether we were asked to stop
 
 
-def set_budgets(hourly: Mapping[str, int] = HOURLY) -> None:
-    """Make the server know every site's budget; slots come back evenly over the hour."""
+def hourly(scrape: Mapping[str, Any]) -> int:
+    """How many requests an hour the source of a scrape is given; 0 where it asks nobody beyond this machine.
+
+    `scrape` is the set's block of params.yaml.
+    """
+    source = str(scrape["use"])
+    if scrape.get("site") == "museum":
+        return 0
+    if source in HOURLY:
+        return HOURLY[source]
+    manners = find(source).manners
+    return min(ELSEWHERE, manners.per_hour or ELSEWHERE) if manners.on_the_web else 0
+
+
+def set_budgets(scrapes: Iterable[Mapping[str, Any]]) -> None:
+    """Make the server know the budget of each site that `scrapes` ask; slots come back evenly over the hour."""
+    from prefect.client.orchestration import get_client
+
+    budgets = {str(scrape["use"]): hourly(scrape) for scrape in scrapes}
     with get_client(sync_client=True) as client:
-        for site, requests in hourly.items():
-            client.upsert_global_concurrency_limit_by_name(_limit(site), requests, requests / 3600)
+        for site, requests in budgets.items():
+            if requests:
+                client.upsert_global_concurrency_limit_by_name(_limit(site), requests, requests / 3600)
 
 
-def spend(
-    scrape: Mapping[str, Any],
-    kept: int,
-    say: Callable[[str], None],
-    stopping: Event,
-    hourly: Mapping[str, int] = HOURLY,
-) -> None:
+def spend(scrape: Mapping[str, Any], kept: int, say: Callable[[str], None], stopping: Event) -> None:
     """Wait until the site's budget has room for what a scrape is expected to ask: a request a picture it still wants.
 
     `scrape` is the set's block of params.yaml. Sources on this machine have no budget. Returns early where `stopping`.
     """
-    site = str(scrape["use"])
-    if site not in hourly or scrape.get("site") == "museum":
+    from prefect.concurrency.sync import rate_limit
+
+    site, budget = str(scrape["use"]), hourly(scrape)
+    if not budget:
         return
-    requests = min(hourly[site], max(1, int(scrape["limit"]) - kept))
+    requests = min(budget, max(1, int(scrape["limit"]) - kept))
     told = False
     while not stopping.is_set():
         try:
@@ -45,7 +57,7 @@ def spend(
             return
         except TimeoutError:
             if not told:
-                say(f"waiting for {requests} of the {hourly[site]} requests an hour that {site} is asked")
+                say(f"waiting for {requests} of the {budget} requests an hour that {site} is asked")
                 told = True
 
 

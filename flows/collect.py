@@ -17,6 +17,7 @@ from flows.budget import set_budgets, spend
 from flows.dag import Dag, ask, step_of
 from flows.harvest import SILENCE, Harvest, harvest, last_batch, remember, silent
 from flows.rebuild import checkout, in_one_sentence, keep, walk
+from flows.room import kept_pictures
 from flows.settings import Operations
 from flows.steps import Workbench
 from flows.train import painting, recipes_of, replace_models, reportable
@@ -90,18 +91,14 @@ def _grown(recipes: list[str]) -> list[str]:
 
 
 def _ask_the_web(blocks: Mapping[str, Mapping[str, Any]], bench: Workbench) -> State[Any]:
-    set_budgets()
+    set_budgets(blocks.values())
     forced = frozenset(f"scrape@{name}" for name in blocks)
 
     def within_budget(stage: str, say: Any) -> None:
         name = stage.partition("@")[2]
-        spend(blocks[name], _kept(name), say, bench.stopping)
+        spend(blocks[name], kept_pictures(name)[0], say, bench.stopping)
 
     return walk(ask().only(set(forced)), bench, forced, before=within_budget)
-
-
-def _kept(picture_set: str) -> int:
-    return harvest("", picture_set, {"use": "", "limit": 0}, 0).new
 
 
 def _tell(harvests: list[Harvest]) -> None:

@@ -16,6 +16,7 @@ from prefect.states import Completed, Failed
 from flows.artifacts import leave_artifacts
 from flows.dag import Dag, ask, step_of
 from flows.departed import mark_departed
+from flows.logs import written_down
 from flows.settings import Operations
 from flows.steps import HABITS, Before, Habit, Workbench, as_task
 from flows.turn import turn
@@ -62,7 +63,7 @@ def checkout(purpose: str) -> Generator[Workbench]:
     """Hold the checkout we stand in for `purpose`, and yield the bench to run its stages on."""
     logger = get_run_logger()
     mark_departed(get_run_context().flow_run.id, logger.warning)  # type: ignore[union-attr]
-    with turn(purpose, logger.info) as held:
+    with written_down(), turn(purpose, logger.info) as held:
         yield Workbench(held)
 
 

@@ -80,4 +80,4 @@ def _networks(recorded: lock.Entries, recipe: str) -> Any:
 def versions() -> list[str]:
     """One line a kept version, the newest first: its tag, when, and what was done."""
     branch = Operations.load().branch
-    return Git().tags(f"{branch}-*") if branch else []
+    return Git().tags(f"{branch}-*") if branch and Git().here() else []

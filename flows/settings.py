@@ -25,6 +25,10 @@ class Operations(Settings):
     judged_by: tuple[str, ...] = ("swd", "palette")
     tolerance: float = Field(default=0.05, ge=0)
 
+    # What is older may go when `python -m flows tidy` is told to: versions with their data, logs, run records.
+    keep_days: int = Field(default=365, ge=1)
+    keep_unfinished_days: int = Field(default=30, ge=1)  # ... and checkpoints of trainings nobody returned to
+
     @field_validator("judged_by")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:

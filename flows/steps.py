@@ -3,8 +3,10 @@
 import queue
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +16,9 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from flows.guard import end_group, let_go, on_a_leash
+from flows.history import Run, remember
+from flows.room import require
+from tasks.errors import NoRoom
 
 HOUR = 3600.0
 WORTH_ANOTHER_TRY = "exited with 75"  # as DVC tells of the code by which a step says that a later try may succeed
@@ -177,7 +182,11 @@ def _stage(
         try:
             if before is not None:
                 before(stage, say)
+            require(stage)
+            began = time.monotonic()
             outcome = bench.run(stage, say, habit, force=force)
+        except NoRoom as full:
+            return Failed(message=str(full))
         except StageFailed as failed:
             if delay is None or not failed.again:
                 return Failed(message=str(failed))
@@ -187,5 +196,6 @@ def _stage(
             continue
         if outcome == "unchanged":
             return Completed(name="Cached", message="DVC had its results, or what came before made no difference")
+        remember(Run(stage, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", round(time.monotonic() - began, 2)))
         return Completed(message=f"{stage} is up to date")
     raise AssertionError("the last try either succeeds or fails")

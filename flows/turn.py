@@ -35,6 +35,21 @@ def turn(purpose: str, say: Callable[[str], None], root: Path = Path()) -> Gener
         os.close(descriptor)
 
 
+def holder(root: Path = Path()) -> str:
+    """Who holds the checkout now, in words; empty where nobody does."""
+    path = root / SCRATCH / "rebuild.lock"
+    if not path.exists():
+        return ""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return ""
+    except BlockingIOError:
+        return _holder(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _holder(descriptor: int) -> str:
     try:
         holder = json.loads(os.pread(descriptor, 4096, 0))

@@ -60,6 +60,20 @@ class Git:
         listed = self._run("for-each-ref", "--sort=-creatordate", f"--format={form}", f"refs/tags/{pattern}")
         return listed.splitlines()
 
+    def files(self, commit: str) -> list[str]:
+        """The names at the top of a commit's tree."""
+        return self._run("ls-tree", "--name-only", commit).splitlines()
+
+    def moments(self, pattern: str) -> list[tuple[str, datetime]]:
+        """Each tag with its moment, the newest first."""
+        form = "--format=%(refname:short) %(creatordate:iso-strict)"
+        listed = self._run("for-each-ref", "--sort=-creatordate", form, f"refs/tags/{pattern}")
+        return [(line.split()[0], datetime.fromisoformat(line.split()[1])) for line in listed.splitlines()]
+
+    def forget(self, tags: list[str]) -> None:
+        """Delete tags; their commits stay on the branch."""
+        self._run("tag", "--delete", *tags)
+
     def tree_with(self, base: str, files: list[Path]) -> str:
         """The tree of commit `base` (or an empty one) in which `files` are as they are on the disk now."""
         index = Path(self._run("rev-parse", "--git-dir"))

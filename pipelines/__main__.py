@@ -33,6 +33,11 @@ TOOLS = {  # each in a module of its own, with main(argv)
     "paint": "paint a photograph with a trained recipe",
 }
 ROWS_UNSEEN = 20_000  # new objects that are no reason yet to look for cycles among all: ledgers are long, and have none
+OF_FLOWS = {  # handed over whole to a process of `python -m flows`: they ask DVC and Prefect, which only flows do
+    "plan": "what a rebuild would do, why, and about how long it would take",
+    "status": "how things stand: sets, models, versions",
+    "doctor": "what this machine lacks, and how to get it",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments and arguments[0] in TOOLS:
             return importlib.import_module(f"pipelines.{arguments[0]}").main(arguments[1:])
+        if arguments and arguments[0] in OF_FLOWS:
+            os.execv(sys.executable, [sys.executable, "-m", "flows", *arguments])
         chosen = _parser().parse_args(arguments)
         progress.listen()
         _end_with_parent()
@@ -77,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         steps.add_parser(step, help=what).add_argument("name", metavar="RECIPE", help="a recipe of params.yaml")
     steps.add_parser("report", help="one page that shows what every stage did")
     steps.add_parser("check", help="check all of params.yaml and run nothing")
-    for tool, what in TOOLS.items():
+    for tool, what in {**TOOLS, **OF_FLOWS}.items():
         steps.add_parser(tool, help=what, add_help=False)
     return parser
 

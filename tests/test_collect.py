@@ -66,11 +66,11 @@ def test_a_sites_budget_is_kept_by_the_server(server: str) -> None:
         said.append(line)
         stopping.set()
 
-    hourly = {"flickr": 100}
+    asked = {"use": "google_images", "limit": 60}
     with temporary_settings({PREFECT_API_URL: server}):
-        set_budgets(hourly)
-        spend({"use": "flickr", "limit": 60}, 0, say, stopping, hourly)
+        set_budgets([asked, {"use": "folder", "limit": 10**9}])
+        spend(asked, 0, say, stopping)
         assert said == []
-        spend({"use": "folder", "limit": 10**9}, 0, say, stopping, hourly)  # on this machine: no budget
-        spend({"use": "flickr", "limit": 1000}, 40, say, stopping, hourly)
-    assert said == ["waiting for 100 of the 100 requests an hour that flickr is asked"]
+        spend({"use": "folder", "limit": 10**9}, 0, say, stopping)  # on this machine: no budget
+        spend({**asked, "limit": 1000}, 40, say, stopping)
+    assert said == ["waiting for 100 of the 100 requests an hour that google_images is asked"]

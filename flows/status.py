@@ -1,0 +1,58 @@
+"""How things stand: who works in this checkout, what each set holds, which models paint, what was kept."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from flows import lock
+from flows.harvest import silent
+from flows.history import runs
+from flows.restore import versions
+from flows.room import kept_pictures
+from flows.settings import Operations
+from flows.turn import holder
+from flows.versions import UNPUSHED
+from tasks.files import read_json
+
+MODELS, METRICS = Path("data/4-models"), Path("data/5-metrics")
+
+
+def told() -> str:
+    """The state of the checkout for a person."""
+    return "\n".join(_lines(yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))))
+
+
+def _lines(params: Any) -> Iterator[str]:
+    yield f"at work: {holder() or 'nobody'}"
+    for name, block in params["pictures"].items():
+        kept, num_bytes = kept_pictures(name)
+        yield f"set {name}: {kept:,} of {block['scrape']['limit']:,} pictures, {num_bytes / 1e6:,.1f} MB"
+    recorded, operations = lock.entries(), Operations.load()
+    for recipe in params["recipes"]:
+        yield f"recipe {recipe}: {_of_recipe(recipe, recorded, operations)}"
+    kept_versions = versions()
+    yield f"kept: {kept_versions[0] if kept_versions else 'nothing yet'}"
+    if UNPUSHED.exists():
+        yield "unpushed: the last version did not reach the DVC remote; the next run tries again"
+    last = runs()[-1:]
+    yield from (f"last stage: {run.stage}, ended {run.ended}" for run in last)
+    for quiet in silent():
+        yield f"silent: {quiet.source} brought nothing new to {quiet.picture_set} for three nights; look at it"
+
+
+def _of_recipe(recipe: str, recorded: lock.Entries, operations: Operations) -> str:
+    model = MODELS / recipe / "last"
+    if not model.exists():
+        return (
+            "no model yet" if f"train@{recipe}" not in recorded else "its model is recorded and not here: dvc checkout"
+        )
+    made = datetime.fromtimestamp(model.stat().st_mtime, UTC)
+    told = [f"a model of {made:%Y-%m-%d %H:%M} UTC"]
+    if (METRICS / recipe / "metrics.json").exists():
+        metrics = read_json(METRICS / recipe / "metrics.json")
+        told += [f"{name} {metrics[name]:g}" for name in operations.judged_by if name in metrics]
+    told.append(f"its pictures have grown by {lock.growth(recipe, recorded):.0%} since")
+    return ", ".join(told)

@@ -1,0 +1,195 @@
+"""Looking after a checkout that runs for a year: plans, a doctor, tidying up, logs, a full disk, somebody told."""
+
+import json
+import logging
+import os
+import sys
+import threading
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+from prefect.events import emit_event
+from prefect.events.worker import EventsWorker
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from served import post, wait_until
+from test_versions import NOW, SET, checkout, git, night, raw
+from toy import ROOT, environment, run
+
+from flows import doctor, lock, plan, room
+from flows.dag import Dag
+from flows.doctor import Finding
+from flows.history import Run, remember, usual_seconds
+from flows.logs import JsonLines
+from flows.notify import notify
+from flows.settings import Operations
+from flows.tidy import piles
+from flows.turn import holder, turn
+from flows.versions import keep_version
+from tasks.errors import NoRoom
+
+__all__ = ["checkout"]  # fixture
+
+DAG = Dag(
+    {"scrape@prints": (), "prepare@prints": ("scrape@prints",), "report": ("prepare@prints",)},
+    {"scrape@prints": ("changed deps: params.yaml",), "prepare@prints": ("changed outs: data/2-prepared deleted",)},
+)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder we stand in, whose params name one set of a site that is asked politely."""
+    monkeypatch.chdir(tmp_path)
+    scrape = {"use": "google_images", "limit": 250, "contact": "", "query": {"words": "print"}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"pictures": {"prints": {"scrape": scrape}}}))
+    return tmp_path
+
+
+def test_a_plan_says_why_how_long_and_how_much_is_asked(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "ask", lambda: DAG)
+    lock.put({"scrape@prints": {}, "prepare@prints": {"outs": [{"path": "data/2-prepared/prints", "size": 10**9}]}})
+    for seconds in (400.0, 30.0, 60.0, 50.0, 70.0, 80.0):
+        remember(Run("prepare@prints", "2030-01-01T00:00:00Z", seconds))
+    with Path(".scratch/runs.jsonl").open("a") as file:
+        file.write('{"stage": "prepare@pri')  # a killed process's last words
+    assert usual_seconds() == {"prepare@prints": 60.0}
+    assert plan.told().splitlines() == [
+        "scrape@prints: 250 requests to google_images",
+        "    changed deps: params.yaml",
+        "prepare@prints: about 60 s",
+        "    changed outs: data/2-prepared deleted",
+        "    follows scrape@prints",
+        "report",
+        "    never run here",
+        "    follows prepare@prints",
+        "",
+        "3 stages: about 60 s one after another and 2 that no flow has timed yet; at most 2.3 GB of disk",
+        "google_images: 250 requests at 100 an hour, so 3 hours or more",
+    ]
+
+
+def test_a_stage_that_would_fill_the_disk_is_not_begun(here: Path) -> None:
+    lock.put({"shard@prints": {"outs": [{"path": "data/3-shards/prints", "size": 10**15}]}})
+    with pytest.raises(NoRoom, match=r"shard@prints needs about 2,000,000,100 MB in data and .* MB are free"):
+        room.require("shard@prints")
+    room.require("prepare@prints")  # of which nothing is known
+
+
+def test_the_doctor_names_what_is_missing_and_how_to_get_it(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "requirements.lock").write_text("pytest==1.0 \\\n    --hash=x\nolder==2 ; python_full_version < '3' \\\n")
+    monkeypatch.setenv("PREFECT_API_URL", "")
+    monkeypatch.setattr(doctor, "_CHECKS", (doctor._versions, doctor._params, doctor._disk, doctor._git))
+    versions, params, disk, in_git = doctor.examine()
+    assert versions.state == "missing"
+    assert versions.said == f"pytest is {pytest.__version__}, locked is 1.0; `make setup` installs what is locked"
+    assert params == Finding("params", "missing", "params.yaml: the file lacks the key 'recipes'; add it")
+    assert disk.state in ("well", "note")
+    assert in_git == Finding("git", "note", "this is no git checkout, so no version is kept; `git init` makes it one")
+
+
+def test_the_doctor_misses_keys_and_a_contact(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FLICKR_API_KEY", raising=False)
+    scrape = {"use": "flickr", "limit": 1, "contact": "", "query": {"text": "sea"}}
+    sets = {"photos": {"scrape": scrape}, "museum": {"scrape": {**scrape, "site": "museum"}}}
+    (here / "params.yaml").write_text(yaml.safe_dump({"pictures": sets}, sort_keys=False))
+    found = list(doctor._keys())
+    assert [finding.state for finding in found] == ["missing", "missing", "well"]
+    assert "pictures.photos.scrape.contact of params.yaml is empty" in found[0].said
+    assert "FLICKR_API_KEY" in found[1].said
+
+
+def test_the_doors_of_pipelines_leads_to_what_only_flows_can_tell(here: Path) -> None:
+    (here / "params.yaml").write_text(yaml.safe_dump({"pictures": {}, "recipes": {}}))
+    done = run(sys.executable, "-m", "pipelines", "status", cwd=here, env=environment(PYTHONPATH=f"{ROOT}"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["at work: nobody", "kept: nothing yet"]
+
+
+def test_who_holds_the_checkout_can_be_seen_from_beside(here: Path) -> None:
+    assert holder() == ""
+    with turn("a trial", print):
+        assert holder().startswith(f"a trial (process {os.getpid()}, since ")
+    assert holder() == ""
+
+
+def test_each_line_of_a_run_is_written_down_as_json(tmp_path: Path) -> None:
+    handler = JsonLines(tmp_path)
+    record = logging.LogRecord("prefect.task_runs", logging.WARNING, "", 0, "%d of %d", (1, 2), None)
+    record.flow_name, record.flow_run_name, record.task_run_name = "rebuild", "quiet-owl", "train travelgan"
+    handler.emit(record)
+    [path] = tmp_path.glob("*.jsonl")
+    told = json.loads(path.read_text())
+    assert told.pop("when").startswith(path.stem)
+    assert told == {
+        "level": "WARNING", "flow": "rebuild", "run": "quiet-owl", "task": "train travelgan", "message": "1 of 2",
+    }  # fmt: skip
+
+
+def test_tidying_shows_first_and_what_is_kept_can_still_be_brought_back(
+    checkout: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(checkout)
+    for number, days in ((2, 0), (3, 300), (5, 400)):
+        night(checkout, number)
+        keep_version("kept", f"night {number}", NOW + timedelta(days=days), checkout)
+    old = checkout / ".scratch/train-travelgan/0123"
+    old.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    (checkout / ".scratch/logs").mkdir()
+    (checkout / ".scratch/logs/2029-01-01.jsonl").write_text("{}\n")
+    tags = git(checkout, "tag").splitlines()
+    assert len(tags) == 3
+    with temporary_settings({PREFECT_API_URL: server}):
+        shown = list(piles(Operations(), NOW + timedelta(days=401), remote=False))
+        assert [pile.said.split(":")[0] for pile in shown] == ["versions", "cache", "unfinished", "logs"]
+        assert shown[0].said.startswith(f"versions: 1 of 3 are older than 365 days ({tags[0]} to {tags[0]})")
+        assert git(checkout, "tag").splitlines() == tags
+        assert old.exists()
+        files = objects(checkout)
+        for pile in shown:
+            pile.clear()
+    assert git(checkout, "tag").splitlines() == tags[1:]
+    assert not old.exists()
+    assert not list((checkout / ".scratch/logs").iterdir())
+    assert objects(checkout) < files
+    git(checkout, "stash", "--include-untracked")
+    for tag, pictures in zip(tags[1:], (3, 5), strict=True):
+        git(checkout, "checkout", "-q", tag)
+        assert run("dvc", "checkout", "--force", f"data/1-raw/{SET}", cwd=checkout).returncode == 0
+        assert len(raw(checkout).splitlines()) == pictures
+
+
+def objects(root: Path) -> set[str]:
+    return {path.name for path in (root / ".dvc/cache/files").rglob("*") if path.is_file()}
+
+
+def test_somebody_is_told_of_a_source_that_falls_silent(server: str) -> None:
+    told: list[str] = []
+
+    class Webhook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    webhook = HTTPServer(("127.0.0.1", 0), Webhook)
+    threading.Thread(target=webhook.serve_forever, daemon=True).start()
+    try:
+        with temporary_settings({PREFECT_API_URL: server}):
+            for _ in range(2):  # the second time in place of the first
+                names = notify(f"http://127.0.0.1:{webhook.server_port}/")
+            wait_until(lambda: len(post(server, "automations/filter", {})) == len(names))
+            resource = {"prefect.resource.id": "baren.source.ukiyoe"}
+            emit_event("baren.source.silent", resource=resource, payload={"picture_set": "prints"})
+            EventsWorker.drain_all(timeout=5)
+            wait_until(lambda: bool(told), seconds=60)
+    finally:
+        webhook.shutdown()
+        webhook.server_close()
+    assert len(told) == 1
+    assert "baren.source.silent: baren.source.ukiyoe" in told[0]
