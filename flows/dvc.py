@@ -24,6 +24,7 @@ def answer(question: subprocess.Popen[str]) -> str:
     """What a command begun with `start` says."""
     out, complaint = question.communicate()
     if question.returncode:
-        said = " ".join(line.strip().removeprefix("ERROR: ") for line in complaint.splitlines() if line.strip())
+        lines = [line.strip().removeprefix("ERROR: ") for line in complaint.splitlines() if line.strip()]
+        said = " ".join(line for line in lines if not line.startswith("Having any troubles?"))
         raise BarenError(f"dvc {question.args[2]} failed: {said}")  # type: ignore[index]
     return out

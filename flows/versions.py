@@ -169,7 +169,13 @@ def push_data(say: Callable[[str], None], root: Path = Path()) -> None:
     versions = ["--all-tags"] if waiting.exists() else []
     waiting.parent.mkdir(parents=True, exist_ok=True)
     waiting.touch()
-    said = dvc("push", *versions, root=root)
+    try:
+        said = dvc("push", *versions, root=root)
+    except BarenError as error:
+        raise BarenError(
+            f"{error}; the version is kept here, and the next run pushes it again once the remote and its keys are in "
+            "order (python -m flows doctor)"
+        ) from error
     waiting.unlink()
     say(f"dvc push: {said.strip().splitlines()[-1] if said.strip() else 'done'}")
 
