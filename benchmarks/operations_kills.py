@@ -42,9 +42,10 @@ def kills(folder: Path, server: Server, num: int) -> dict[str, Any]:
         flows("rebuild", project=project, server=server)
         same = contents(project) == expected
         equal += same
+        early = f"; recorded too early: {wrong}" if wrong else ""
         print(
             f"kill {number + 1}: {killed} after {moment:.1f} of about {length:.0f} s; {len(left)} left running, "
-            f"{'the same data' if same else 'OTHER DATA'} afterwards{f'; recorded too early: {wrong}' if wrong else ''}",
+            f"{'the same data' if same else 'OTHER DATA'} afterwards{early}",
             flush=True,
         )
         if same and not left:
