@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any, cast
 
 from prefect import Flow, serve
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
+from prefect.settings import PREFECT_API_URL
 
 from flows.collect import collect
 from flows.server import server
 from flows.train import train
-from tasks.errors import ParamsError
+from tasks.errors import BarenError, ParamsError
 
 # minute, hour, day of month, month, day of week; in UTC. The report is part of both.
 NIGHTLY = "0 3 * * *"
@@ -50,15 +52,27 @@ def deploy(plans: list[Planned]) -> None:
 
 
 def deploy_to_pool(plans: list[Planned], pool: str) -> None:
-    """Register `plans` with a work pool of the configured server; its workers run them in this checkout."""
-    with server(serving=True):
+    """Register `plans` with a work pool of the configured server; its workers run them in this checkout.
+
+    Raises BarenError where the server has no such pool.
+    """
+    if not PREFECT_API_URL.value():
+        raise BarenError("--pool needs a server that stays: set PREFECT_API_URL to its address")
+    with server():
+        with get_client(sync_client=True) as client:
+            pools = [known.name for known in client.read_work_pools()]
+        if pool not in pools:
+            raise BarenError(
+                f"the server has no work pool {pool!r}; it has: {', '.join(pools) or 'none'}; "
+                f"`prefect work-pool create --type process {pool}` makes it"
+            )
         for plan in plans:
             entrypoint = f"flows/{plan.flow.name}.py:{plan.flow.name}"
             stored = cast("Flow[..., Any]", plan.flow.from_source(source=f"{Path.cwd()}", entrypoint=entrypoint))
             register = cast(Callable[..., Any], stored.deploy)
             register(
                 plan.name, work_pool_name=pool, cron=plan.cron, description=plan.description,
-                concurrency_limit=1, build=False, print_next_steps=False,
+                concurrency_limit=1, build=False, print_next_steps=False, ignore_warnings=True,
             )  # fmt: skip
 
 
