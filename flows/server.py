@@ -1,7 +1,10 @@
 """The Prefect server a flow reports to: the one that is configured, or a temporary one for as long as we run."""
 
+import os
+import re
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -10,7 +13,7 @@ from contextlib import contextmanager
 
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
-from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_API_PORT, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, PREFECT_SERVER_API_PORT, temporary_settings
 
 from flows.guard import let_go, on_a_leash
 from tasks.errors import BarenError
@@ -51,21 +54,30 @@ def own_server(serving: bool) -> Generator[str]:
         "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--log-level", "ERROR",
         "--analytics-off", *bare,
     ]  # fmt: skip
-    process = on_a_leash(command, GRACE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    said = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+    process = on_a_leash(command, GRACE, stdout=said, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + PATIENCE
         while not answers(url, timeout=1.0):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise BarenError(
-                    "a temporary Prefect server did not start; `prefect server start` shows why "
-                    "(a locked database of another server is the usual reason)"
-                )
+                said.seek(0)
+                raise BarenError(f"our Prefect server did not start: {_reason(said.read())}")
             time.sleep(0.1)
         yield url
         _tell_everything()
     finally:
         let_go(process)
         process.wait()
+        said.close()
+
+
+def _reason(said: str) -> str:
+    """The last exception that a server told of, and where its database is set if it is not Prefect's own."""
+    errors = [line.strip() for line in said.splitlines() if re.match(r"[\w.]+(Error|Exception)\b.*: ", line)]
+    told = errors[-1] if errors else "it said nothing; `prefect server start` may"
+    if os.environ.get("PREFECT_SERVER_DATABASE_CONNECTION_URL"):
+        return f"{told}; the database is the one of PREFECT_SERVER_DATABASE_CONNECTION_URL: correct that, or unset it"
+    return f"{told}; another server on the same database ({PREFECT_HOME.value()}) is the usual reason"
 
 
 def _tell_everything() -> None:
