@@ -54,21 +54,20 @@ def own_server(serving: bool) -> Generator[str]:
         "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--log-level", "ERROR",
         "--analytics-off", *bare,
     ]  # fmt: skip
-    said = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
-    process = on_a_leash(command, GRACE, stdout=said, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + PATIENCE
-        while not answers(url, timeout=1.0):
-            if process.poll() is not None or time.monotonic() > deadline:
-                said.seek(0)
-                raise BarenError(f"our Prefect server did not start: {_reason(said.read())}")
-            time.sleep(0.1)
-        yield url
-        _tell_everything()
-    finally:
-        let_go(process)
-        process.wait()
-        said.close()
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+        process = on_a_leash(command, GRACE, stdout=said, stderr=subprocess.DEVNULL)
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while not answers(url, timeout=1.0):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    said.seek(0)
+                    raise BarenError(f"our Prefect server did not start: {_reason(said.read())}")
+                time.sleep(0.1)
+            yield url
+            _tell_everything()
+        finally:
+            let_go(process)
+            process.wait()
 
 
 def _reason(said: str) -> str:
