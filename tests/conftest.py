@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from served import server, start, toy
+from served import built, built_once, server, start, toy
 
-__all__ = ["server", "start", "toy"]  # fixtures
+__all__ = ["built", "built_once", "server", "start", "toy"]  # fixtures
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """A real Prefect server for the tests, one a worker, and `python -m flows` beside it in a toy checkout."""
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toy import ROOT, environment, make_toy
+import yaml
+from toy import ROOT, environment, make_toy, run
 
 SERVER = """
 import sys
@@ -45,6 +47,32 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def toy(tmp_path: Path) -> Path:
     (tmp_path / "toy").mkdir()
     return make_toy(tmp_path / "toy")
+
+
+@pytest.fixture(scope="session")
+def built_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = make_toy(tmp_path_factory.mktemp("built"))
+    done = run("dvc", "repro", cwd=root)
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+@pytest.fixture
+def built(built_once: Path, toy: Path) -> Path:
+    """The toy checkout in which everything is built; one stage made stale is then all that a rebuild runs."""
+    shutil.copytree(built_once, toy, dirs_exist_ok=True)
+    (toy / "ran").unlink()
+    return toy
+
+
+def make_stale(root: Path, *keys: str) -> None:
+    """Change one setting of params.yaml, `keys` deep."""
+    params = yaml.safe_load((root / "params.yaml").read_text())
+    block = params
+    for key in keys[:-1]:
+        block = block[key]
+    block[keys[-1]] = 1 + block.get(keys[-1], 0)
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
 
 Start = Callable[..., subprocess.Popen[str]]

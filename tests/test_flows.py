@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 import yaml
-from served import Start, artifacts, finish, free_port, post, read, wait_until
+from served import Start, artifacts, finish, free_port, make_stale, post, read, wait_until
 from toy import PARAMS, environment
+
+from flows.dag import Dag
+from tasks.errors import ParamsError
 
 RECIPE = next(iter(PARAMS["recipes"]))
 SETS = list(PARAMS["pictures"])
@@ -27,22 +30,25 @@ def test_a_rebuild_runs_what_is_stale_and_shows_the_rest_as_cached(server: str, 
     assert f"working on train {RECIPE}" in " ".join(logs(server, said))
     assert artifacts(server, f"metrics-{RECIPE}") == [{"metric": "swd", "value": 1.5}]
 
-    params = yaml.safe_load((toy / "params.yaml").read_text())
-    params["report"] = {"changed": 1}
-    (toy / "params.yaml").write_text(yaml.safe_dump(params))
+    make_stale(toy, "report", "changed")
     code, said = finish(start("rebuild"))
     assert code == 0, said
     assert {stage for stage, state in states(server, said).items() if state != "Cached"} == {"report"}
 
 
-def test_one_recipe_is_rebuilt_with_what_it_needs_and_no_more(start: Start, toy: Path) -> None:
+def test_one_recipe_is_rebuilt_with_what_it_needs_and_no_more(start: Start, built: Path) -> None:
+    make_stale(built, "recipes", RECIPE, "infer", "photos")
+    make_stale(built, "report", "changed")
     code, said = finish(start("rebuild", RECIPE))
     assert code == 0, said
-    assert "report" not in (toy / "ran").read_text()
-    assert f"infer {RECIPE}" in (toy / "ran").read_text()
-    code, said = finish(start("rebuild", "unheard_of"))
-    assert code == 1
-    assert f"'unheard_of' is no recipe of params.yaml; known there: {RECIPE}" in said
+    assert (built / "ran").read_text().splitlines() == [f"infer {RECIPE}"]
+
+
+def test_a_recipe_that_is_none_is_one_sentence() -> None:
+    dag = Dag({"shard@prints": (), f"train@{RECIPE}": ("shard@prints",), "report": ()}, {})
+    assert set(dag.part_of(RECIPE).waits_for) == {"shard@prints", f"train@{RECIPE}"}
+    with pytest.raises(ParamsError, match=f"'unheard_of' is no recipe of params.yaml; known there: {RECIPE}"):
+        dag.part_of("unheard_of")
 
 
 def test_a_failed_stage_fails_the_run_and_what_follows_is_not_run(server: str, start: Start, toy: Path) -> None:
@@ -60,22 +66,25 @@ def test_a_failed_stage_fails_the_run_and_what_follows_is_not_run(server: str, s
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_rebuild_leaves_no_process_and_records_nothing(
-    how: signal.Signals, server: str, start: Start, toy: Path
+    how: signal.Signals, server: str, start: Start, built: Path
 ) -> None:
-    (toy / "slow").write_text(f"prepare {SETS[0]}")
+    before = (built / "dvc.lock").read_text()
+    make_stale(built, "report", "changed")
+    (built / "slow").write_text("report")
     process = start("rebuild")
-    wait_until(lambda: f"prepare {SETS[0]}" in read(toy / "ran"))
+    wait_until(lambda: "report" in read(built / "ran"))
     process.send_signal(how)
     code, said = finish(process)
     assert code in (128 + how, -how), said
-    wait_until(lambda: not processes_in(toy), seconds=60)
-    assert f"prepare@{SETS[0]}" not in read(toy / "dvc.lock")
+    wait_until(lambda: not processes_in(built), seconds=60)
+    assert (built / "dvc.lock").read_text() == before
     if how == signal.SIGKILL:
-        (toy / "slow").unlink()
-        again = finish(start("rebuild", RECIPE))
+        (built / "slow").unlink()
+        again = finish(start("rebuild"))
         assert again[0] == 0, again[1]
         assert f"marking {run_name(said)} as crashed" in again[1]
-        assert set(states(server, said).values()) <= {"Completed", "Crashed", "Pending"}
+        assert set(states(server, said).values()) <= {"Cached", "Completed", "Crashed", "Pending"}
+        assert (built / "dvc.lock").read_text() != before
 
 
 TRIED = """
@@ -105,21 +114,23 @@ def test_scraping_is_tried_again_where_it_may_help_and_ended_after_its_time(star
     assert "was stopped after its time limit" in said
 
 
-def test_a_second_rebuild_waits_for_the_first_and_says_so(start: Start, toy: Path) -> None:
-    (toy / "slow").write_text(f"prepare {SETS[0]}")
+def test_a_second_rebuild_waits_for_the_first_and_says_so(start: Start, built: Path) -> None:
+    make_stale(built, "report", "changed")
+    (built / "slow").write_text("report")
     first = start("rebuild")
-    wait_until(lambda: f"prepare {SETS[0]}" in read(toy / "ran"))
-    second = start("rebuild", RECIPE)
+    wait_until(lambda: "report" in read(built / "ran"))
+    second = start("rebuild")
     for line in second.stdout or ():
         if re.search(rf"waiting for a rebuild of everything \(process {first.pid}, since .* UTC\)", line):
             break
     else:
         pytest.fail("the second rebuild did not wait")
-    (toy / "slow").unlink()
+    (built / "slow").unlink()
     first.send_signal(signal.SIGTERM)
     finish(first)
     code, said = finish(second)
     assert code == 0, said
+    assert "rebuild: brought up to date: report" in said
 
 
 def test_the_schedule_makes_scheduled_runs(server: str, start: Start) -> None:
