@@ -1,5 +1,6 @@
 """dvc.lock, read and mended stage by stage: what each last read and made, how large, and what has grown since."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,19 @@ from tasks.errors import BarenError
 from tasks.files import write_text
 
 LOCK = Path("dvc.lock")
+WAITS = (0.1, 0.3, 1.0)  # seconds before it is read again
 Entries = dict[str, dict[str, Any]]  # stage -> its block: cmd, deps, params, outs
 
 
 def entries(root: Path = Path()) -> Entries:
     """The block of every recorded stage; none where nothing was ever built. Raises BarenError for a damaged file."""
     path = root / LOCK
-    return parse(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for wait in WAITS:  # DVC writes the file in place: a stage that ends at this moment leaves half of it for a while
+        try:
+            return parse(path.read_text(encoding="utf-8")) if path.exists() else {}
+        except BarenError:
+            time.sleep(wait)
+    return parse(path.read_text(encoding="utf-8"))
 
 
 def parse(text: str) -> Entries:
