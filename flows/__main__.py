@@ -79,10 +79,18 @@ def _restore(asked: argparse.Namespace) -> int:
 
 def _run(flow: Any, *arguments: Any) -> int:
     """Run a flow on the configured server or a temporary one, and say how it ended."""
-    from flows.server import server
+    from flows.server import answers, server
 
-    with server():
-        state = flow(*arguments, return_state=True)
+    with server() as url:
+        try:
+            state = flow(*arguments, return_state=True)
+        except Exception as error:
+            if answers(url, timeout=5.0):
+                raise
+            raise BarenError(
+                f"the Prefect server at {url} went away during the run; what had ended is recorded, so start the "
+                "server and run it again"
+            ) from error
         print(f"{flow.name}: {state.message}", file=sys.stderr)
         return 0 if state.is_completed() else 1
 
