@@ -4,18 +4,24 @@ A generator paints, a critic tells painted from real, and a siamese encoder S gi
 transformation vector between two photographs, S(x) - S(y), must be the one between their paintings (Amodio and
 Krishnaswamy 2019, arXiv:1902.09631). One direction, with spectral norm and the Wasserstein loss, the two gradients of
 the generator averaged, and its input cut in four patches that are rejoined before the critic sees them.
+
+So the article has it, and so the defaults are. The paper's own code differs: both directions (`directions`) with one
+encoder whose first layer each side has for itself, cross-entropy (`loss`), no spectral norm (`spectral`), no patches
+(`four_patches`), travel and margin ten times the adversarial loss, the margin on squared distances, batches of 16.
+Where the article says nothing (widths, kernels, rates, margin, latent length) the defaults are that code's.
 """
 
 import copy
-import itertools
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, cosine_similarity, interpolate, leaky_relu, relu
+from torch.nn.functional import cosine_similarity, leaky_relu, relu
 
+from tasks.errors import ParamsError
 from tasks.settings import Settings
 from tasks.train.adversarial import Adversarial, critic_loss, generator_loss
 from tasks.train.augment import Augment, Operation
@@ -23,15 +29,19 @@ from tasks.train.average import averaged_copy
 from tasks.train.recipe import Losses, Pictures, Run
 from tasks.train.settings import Train as LoopSettings
 from tasks.train.spectral import fold_spectrum, normalise_spectrum
+from tasks.train.unets import Over, PooledUNet, UNet
 
 KIND: Literal["translation"] = "translation"
-Name = Literal["generator", "critic", "encoder"]
+Name = Literal["generator", "critic", "encoder"]  # of both directions, where there are two
 
 
 class Networks(Settings):
     """The shapes of the three networks."""
 
     side: int = Field(256, ge=32, multiple_of=16)  # of the square pictures learned from, in pixels
+    directions: Literal["one", "both"] = (
+        "one"  # both: another generator and critic learn to paint prints as photographs
+    )
     filters: int = Field(64, ge=4)  # of the first layer of each network
     levels: int = Field(5, ge=2, le=7)  # halvings of the U-Net; the widest is 4 x filters
     unet: Literal["strided", "pooled"] = "strided"  # strided as in the paper's code, pooled as the article words it
@@ -66,97 +76,10 @@ class Train(LoopSettings):
     travel: float = Field(1.0, gt=0)  # weight of the transformation-vector loss beside the adversarial one
     augment: tuple[Operation, ...] = ()  # what the critic sees prints and paintings alike through; for small sets
     strength: float | None = Field(0.5, ge=0, le=1)  # probability of each; None lets it follow the critic
+    frozen: float = Field(
+        0.0, ge=0, le=1
+    )  # last share of the run with batch norm as it prints: what is learned is exact
     identity: float = Field(0.0, ge=0)  # weight of leaving prints as they are, which keeps colours from trading places
-
-
-class Over(nn.Module):
-    """Paint over the photograph: what the network gives is added before the last tanh, which keeps it in (-1,1)."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        """[B,3,H,W] in (-1,1) -> the same."""
-        # tanh(a + b) of two values whose tanh is known
-        x, y = pictures * 0.98, self.network(pictures)
-        return (x + y) / (1 + x * y)
-
-
-class UNet(nn.Module):
-    """Convolutions down, transposed convolutions up, each level joined to its like: [B,3,H,W] -> the same, tanh.
-
-    H and W are multiples of 2^levels; an output pixel sees no input further than 3 x 2^levels - 3 pixels away.
-    """
-
-    def __init__(self, filters: int, levels: int, norm: Literal["batch", "none"]) -> None:
-        super().__init__()
-        widths = [min(filters * 2**level, 4 * filters) for level in range(levels)]
-        self.down = nn.ModuleList(
-            nn.Conv2d(before, after, 4, 2, 1) for before, after in zip([3, *widths], widths, strict=False)
-        )
-        self.down_norm = nn.ModuleList(
-            nn.BatchNorm2d(width) if norm == "batch" and level else nn.Identity() for level, width in enumerate(widths)
-        )
-        outputs = [3, *widths][:-1]
-        inputs = [2 * width for width in widths[:-1]] + widths[-1:]
-        self.up = nn.ModuleList(
-            nn.ConvTranspose2d(before, after, 4, 2, 1) for before, after in zip(inputs, outputs, strict=True)
-        )
-        self.up_norm = nn.ModuleList(
-            nn.BatchNorm2d(width) if norm == "batch" and level else nn.Identity() for level, width in enumerate(outputs)
-        )
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Paint `pictures`, float [B,3,H,W] in (-1,1)."""
-        skips: list[Tensor] = []
-        x = pictures
-        for conv, norm in zip(self.down, self.down_norm, strict=True):
-            x = leaky_relu(norm(conv(x)), 0.2)
-            skips.append(x)
-        for level in reversed(range(1, len(self.up))):
-            x = relu(self.up_norm[level](self.up[level](x)))
-            x = torch.cat([x, skips[level - 1]], dim=1)
-        return torch.tanh(self.up[0](x))
-
-
-class PooledUNet(nn.Module):
-    """Convolutions and mean pooling down, enlarging and convolutions up, from full size to full size, tanh.
-
-    It keeps the finest line and draws no checkerboard, at a price: it works at full size too. Borders are reflected,
-    since zeros would teach it to paint a frame round every patch.
-    """
-
-    def __init__(self, filters: int, levels: int, norm: Literal["batch", "none"]) -> None:
-        super().__init__()
-        widths = [min(filters * 2**level, 4 * filters) for level in range(levels + 1)]
-        self.down = nn.ModuleList(
-            nn.Conv2d(before, after, 3, 1, 1, padding_mode="reflect")
-            for before, after in zip([3, *widths], widths, strict=False)
-        )
-        self.up = nn.ModuleList(
-            nn.Conv2d(above + below, above, 3, 1, 1, padding_mode="reflect")
-            for above, below in itertools.pairwise(widths)
-        )
-        self.last = nn.Conv2d(widths[0], 3, 3, 1, 1, padding_mode="reflect")
-        self.down_norm = nn.ModuleList(
-            nn.BatchNorm2d(width) if norm == "batch" and level else nn.Identity() for level, width in enumerate(widths)
-        )
-        self.up_norm = nn.ModuleList(
-            nn.BatchNorm2d(width) if norm == "batch" else nn.Identity() for width in widths[:-1]
-        )
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Paint `pictures`, float [B,3,H,W] in (-1,1), H and W multiples of 2^levels."""
-        skips: list[Tensor] = []
-        x = pictures
-        for level, (conv, norm) in enumerate(zip(self.down, self.down_norm, strict=True)):
-            x = leaky_relu(norm(conv(avg_pool2d(x, 2) if level else x)), 0.2)
-            skips.append(x)
-        for level in reversed(range(len(self.up))):
-            x = torch.cat([interpolate(x, scale_factor=2.0), skips[level]], dim=1)
-            x = relu(self.up_norm[level](self.up[level](x)))
-        return torch.tanh(self.last(x))
 
 
 class FiveConvolutions(nn.Module):
@@ -176,12 +99,24 @@ class FiveConvolutions(nn.Module):
         self.pool = nn.Identity() if side == 4 else nn.AdaptiveAvgPool2d(4)
         self.linear = nn.Linear(widths[-1] * 16, outputs)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """The critic's logit, or the encoder's latent vector."""
+    def forward(self, pictures: Tensor, first: nn.Module | None = None) -> Tensor:
+        """The critic's logit, or the encoder's latent vector; `first` in place of the first convolution."""
         x = pictures
-        for conv in self.convolutions:
-            x = leaky_relu(conv(x), 0.2)
+        for level, conv in enumerate(self.convolutions):
+            x = leaky_relu((first or conv)(x) if level == 0 else conv(x), 0.2)
         return self.linear(self.pool(x).flatten(1))
+
+
+class Encoder(FiveConvolutions):
+    """The same for both sides, except that prints have a first convolution of their own, where it serves both ways."""
+
+    def __init__(self, side: int, filters: int, latent: int, both: bool) -> None:
+        super().__init__(side, filters, latent)
+        self.first_of_prints = copy.deepcopy(self.convolutions[0]) if both else None
+
+    def forward(self, pictures: Tensor, first: nn.Module | None = None) -> Tensor:
+        """The latent vectors of photographs, or of prints if `first` is `first_of_prints`: [B,latent]."""
+        return super().forward(pictures, first)
 
 
 class PatchCritic(nn.Module):
@@ -210,6 +145,16 @@ class PatchCritic(nn.Module):
         return self.last(x)
 
 
+@dataclass(frozen=True)
+class Way:
+    """One direction: a generator paints the pictures of `source`, and a critic knows those of `target`."""
+
+    generator: nn.Module
+    critic: nn.Module
+    source: Literal["from", "to"]
+    target: Literal["from", "to"]
+
+
 class TravelGan:
     """The recipe; see tasks.train.recipe for what each member means."""
 
@@ -219,27 +164,33 @@ class TravelGan:
     def __init__(self, networks: Networks, train: Train) -> None:
         self.shapes, self.train, self.side = networks, train, networks.side
         torch.manual_seed(train.seed)
-        self.generator = _generator(networks)
-        whole = networks.critic == "whole"
-        self.critic = FiveConvolutions(networks.side, networks.filters, 1) if whole else PatchCritic(networks.filters)
-        self.encoder = FiveConvolutions(networks.side, networks.filters, networks.latent)
+        both = networks.directions == "both"
+        self.generator, self.critic = _generator(networks), _critic(networks)
+        self.encoder = Encoder(networks.side, networks.filters, networks.latent, both)
+        self.ways = [Way(self.generator, self.critic, "from", "to")]
         self.networks: dict[str, nn.Module] = {
             "generator": self.generator, "critic": self.critic, "encoder": self.encoder,
         }  # fmt: skip
+        if both:
+            self.ways.append(Way(_generator(networks), _critic(networks), "to", "from"))
+            self.networks |= {"generator_back": self.ways[1].generator, "critic_back": self.ways[1].critic}
         for name, network in self.networks.items():
             network.apply(_first_weights)
-            if name in networks.spectral:
+            if name.removesuffix("_back") in networks.spectral:
                 normalise_spectrum(network)
-        self.averages: dict[str, nn.Module] = {"generator": averaged_copy(self.generator)}
+        generators = [name for name in self.networks if name.startswith("generator")]
+        self.averages = {name: averaged_copy(self.networks[name]) for name in generators}
         betas = (train.beta1, train.beta2)
         self.generator_optimizer = torch.optim.Adam(
             [
-                {"params": list(self.generator.parameters()), "lr": train.rate_generator},
+                {"params": [w for way in self.ways for w in way.generator.parameters()], "lr": train.rate_generator},
                 {"params": list(self.encoder.parameters()), "lr": train.rate_encoder},
             ],
             betas=betas,
         )
-        self.critic_optimizer = torch.optim.Adam(self.critic.parameters(), train.rate_critic, betas)
+        self.critic_optimizer = torch.optim.Adam(
+            [weight for way in self.ways for weight in way.critic.parameters()], train.rate_critic, betas
+        )
         self.optimizers: dict[str, torch.optim.Optimizer] = {
             "generator": self.generator_optimizer, "critic": self.critic_optimizer,
         }  # fmt: skip
@@ -250,56 +201,67 @@ class TravelGan:
         return TravelGan(self.shapes, self.train.model_copy(update={"seed": seed}))
 
     def advance(self, step: int, num_steps: int) -> bool:
-        """Nothing changes on a schedule."""
+        """In the last share of the run batch norm takes the statistics it will print with."""
+        measures = step < (1 - self.train.frozen) * num_steps
+        for way in self.ways:
+            for norm in way.generator.modules():
+                if isinstance(norm, nn.BatchNorm2d):
+                    norm.train(measures)
         return False
 
     def step(self, step: int, pictures: Pictures, run: Run) -> Losses:
-        """One step of the critic, then one of generator and encoder, on the same paintings."""
-        photos, prints = pictures["from"], pictures["to"]
-        painted = self._paint_training(photos, run)
-        critic = self._critic_step(painted.detach(), prints, run)
-        losses = self._generator_step(photos, painted, prints, run)
+        """One step of the critics, then one of generators and encoder, on the same paintings; gives mean losses."""
+        painted = [self._paint_training(way, pictures[way.source], run) for way in self.ways]
+        critic = self._critic_step(painted, pictures, run)
+        self.generator_optimizer.zero_grad()
+        found = [self._learn(way, pictures, one, run) for way, one in zip(self.ways, painted, strict=True)]
+        self.generator_optimizer.step()
+        losses = {name: torch.stack([one[name] for one in found]).mean() for name in found[0]}
         strength = {"strength": critic.new_tensor(self.augment.strength)} if self.augment.operations else {}
         return {"critic": critic, **losses, **strength}
 
-    def _paint_training(self, photos: Tensor, run: Run) -> Tensor:
+    def _paint_training(self, way: Way, pictures: Tensor, run: Run) -> Tensor:
         if not self.shapes.four_patches:
-            return run(self.generator, photos)
-        return rejoined(run(self.generator, quartered(photos)))
+            return run(way.generator, pictures)
+        return rejoined(run(way.generator, quartered(pictures)))
 
-    def _critic_step(self, painted: Tensor, prints: Tensor, run: Run) -> Tensor:
-        of_prints = run(self.critic, self.augment(prints))
-        loss = critic_loss(self.train.loss, of_prints, run(self.critic, self.augment(painted)))
-        self.augment.watch(of_prints)
+    def _critic_step(self, painted: list[Tensor], pictures: Pictures, run: Run) -> Tensor:
+        losses: list[Tensor] = []
+        for way, one in zip(self.ways, painted, strict=True):
+            of_real = run(way.critic, self.augment(pictures[way.target]))
+            losses.append(critic_loss(self.train.loss, of_real, run(way.critic, self.augment(one.detach()))))
+            self.augment.watch(of_real)
+        loss = torch.stack(losses).mean()
         self.critic_optimizer.zero_grad()
         loss.backward()
         self.critic_optimizer.step()
         return loss.detach()
 
-    def _generator_step(self, photos: Tensor, painted: Tensor, prints: Tensor, run: Run) -> Losses:
+    def _learn(self, way: Way, pictures: Pictures, painted: Tensor, run: Run) -> dict[str, Tensor]:
         """Both losses go back to the paintings; there the two gradients are averaged, and their mean goes on."""
-        self.generator_optimizer.zero_grad()
+        photos, prints, share = pictures[way.source], pictures[way.target], 1 / len(self.ways)
         seen = painted.detach().requires_grad_()
 
-        self.critic.requires_grad_(False)
-        adversarial = generator_loss(self.train.loss, run(self.critic, self.augment(seen)))
-        (from_critic,) = torch.autograd.grad(adversarial, seen)
-        self.critic.requires_grad_(True)
+        way.critic.requires_grad_(False)
+        adversarial = generator_loss(self.train.loss, run(way.critic, self.augment(seen)))
+        (from_critic,) = torch.autograd.grad(share * adversarial, seen)
+        way.critic.requires_grad_(True)
 
-        of_photos, of_paintings = run(self.encoder, photos), run(self.encoder, seen)
+        firsts = (None, self.encoder.first_of_prints)
+        of_source, of_target = firsts if way.source == "from" else firsts[::-1]
+        of_photos, of_paintings = run(self.encoder, photos, of_source), run(self.encoder, seen, of_target)
         siamese = margin_loss(of_photos, self.train.margin)
         travel = travel_loss(of_photos, of_paintings)
-        (siamese + self.train.travel * travel).backward()
+        (share * (siamese + self.train.travel * travel)).backward()
         from_encoder = seen.grad
         assert from_encoder is not None
 
         painted.backward((from_critic + from_encoder) / 2)
         losses = {"adversarial": adversarial.detach(), "siamese": siamese.detach(), "travel": travel.detach()}
         if self.train.identity > 0:
-            identity = (self._paint_training(prints, run) - prints).abs().mean()
-            (self.train.identity * identity).backward()
+            identity = (self._paint_training(way, prints, run) - prints).abs().mean()
+            (share * self.train.identity * identity).backward()
             losses["identity"] = identity.detach()
-        self.generator_optimizer.step()
         return losses
 
     @torch.no_grad()
@@ -308,12 +270,22 @@ class TravelGan:
         return self.averages["generator"](pictures["from"])
 
     def preview(self, pictures: Pictures) -> dict[str, Tensor]:
-        """Photographs above what became of them."""
-        return {"photographs": pictures["from"], "painted": self.paint(pictures)}
+        """Photographs above what became of them, and prints likewise where both directions are learned."""
+        rows = {"photographs": pictures["from"], "painted": self.paint(pictures)}
+        if "generator_back" in self.averages:
+            with torch.no_grad():
+                rows |= {"prints": pictures["to"], "painted back": self.averages["generator_back"](pictures["to"])}
+        return rows
 
     def painter(self) -> nn.Module:
         """The averaged generator as plain layers."""
         return fold_spectrum(copy.deepcopy(self.averages["generator"])).eval()
+
+    def painter_back(self) -> nn.Module:
+        """The one from prints to photographs; raises ParamsError where one direction is learned."""
+        if "generator_back" not in self.averages:
+            raise ParamsError("this travelgan paints one way; set recipes.travelgan.networks.directions to 'both'")
+        return fold_spectrum(copy.deepcopy(self.averages["generator_back"])).eval()
 
     def state(self) -> dict[str, Any]:
         """The strength of augmentation, and what it follows."""
@@ -332,6 +304,12 @@ def build(networks: Networks, train: Train) -> TravelGan:
 def _generator(networks: Networks) -> nn.Module:
     unet = {"strided": UNet, "pooled": PooledUNet}[networks.unet](networks.filters, networks.levels, networks.norm)
     return Over(unet) if networks.residual else unet
+
+
+def _critic(networks: Networks) -> nn.Module:
+    if networks.critic == "patches":
+        return PatchCritic(networks.filters)
+    return FiveConvolutions(networks.side, networks.filters, 1)
 
 
 def quartered(pictures: Tensor) -> Tensor:

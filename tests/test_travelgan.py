@@ -1,5 +1,6 @@
 """TraVeLGAN: shapes and sizes as the article's, losses by hand, and that every network learns."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -170,6 +171,46 @@ def test_no_output_pixel_sees_further_than_the_halo() -> None:
     assert int((reached - 64).abs().max()) <= 3 * 2**3 - 3
 
 
+def test_both_directions_share_one_encoder_but_for_its_first_layer() -> None:
+    """The paper's form: what is learned each way is what one way alone would learn, halved."""
+    shown = pictures()
+    recipe = tiny(directions="both", loss="bce", spectral=(), norm="none")
+    assert recipe.networks.keys() == {"generator", "critic", "encoder", "generator_back", "critic_back"}
+    recipe.critic_optimizer.step = lambda *_: None  # type: ignore[method-assign]
+    recipe.generator_optimizer.step = lambda *_: None  # type: ignore[method-assign]
+    recipe.step(0, shown, plain)
+    way, first = recipe.ways[1], recipe.encoder.first_of_prints
+    painted = travelgan.rejoined(way.generator(travelgan.quartered(shown["to"])))
+    of_prints, of_paintings = recipe.encoder(shown["to"], first), recipe.encoder(painted)
+    wanted = generator_loss("bce", way.critic(painted)) + travelgan.travel_loss(of_prints, of_paintings)
+    weights = list(way.generator.parameters())
+    for weight, gradient in zip(weights, torch.autograd.grad(wanted / 4, weights), strict=True):
+        assert weight.grad is not None
+        assert torch.allclose(weight.grad, gradient, rtol=1e-5, atol=1e-9)
+    assert not torch.equal(recipe.encoder(shown["to"]), recipe.encoder(shown["to"], first))
+    assert torch.equal(recipe.preview(shown)["painted back"], recipe.averages["generator_back"](shown["to"]))
+    assert torch.allclose(recipe.painter_back()(shown["to"]), recipe.averages["generator_back"](shown["to"]), atol=1e-6)
+    with pytest.raises(ParamsError, match=r"paints one way; set recipes.travelgan.networks.directions to 'both'"):
+        tiny().painter_back()
+
+
+def test_at_the_end_batch_norm_learns_as_it_prints() -> None:
+    recipe, shown = tiny(norm="batch", frozen=0.25), pictures()
+    norms = [module for module in recipe.generator.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert norms
+    for step in range(8):
+        recipe.advance(step, 8)
+        assert {norm.training for norm in norms} == {step < 6}
+    before = [norm.running_mean.clone() for norm in norms if norm.running_mean is not None]
+    recipe.step(7, shown, plain)
+    assert all(torch.equal(norm.running_mean, old) for norm, old in zip(norms, before, strict=True))
+    assert torch.allclose(
+        recipe.generator(shown["from"]), copy.deepcopy(recipe.generator).eval()(shown["from"]), atol=1e-4
+    )
+    recipe.advance(5, 8)  # gone back
+    assert all(norm.training for norm in norms)
+
+
 def test_a_sibling_differs_in_its_first_weights_alone() -> None:
     shown = pictures()
     one = tiny(seed=1)
@@ -184,7 +225,7 @@ def test_a_sibling_differs_in_its_first_weights_alone() -> None:
             {"side": 64, "levels": 6},
             r"recipes.travelgan.networks: the generator is given 32 px, which cannot be halved 6",
         ),
-        ({"filter": 3}, r"recipes.travelgan.networks.filter is no setting; known there: side, filters"),
+        ({"filter": 3}, r"recipes.travelgan.networks.filter is no setting; known there: side, directions"),
         ({"norm": "instance"}, r"recipes.travelgan.networks.norm is 'instance'; input should be 'batch' or 'none'"),
         ({"side": 50}, r"recipes.travelgan.networks.side is 50; input should be a multiple of 16"),
     ],

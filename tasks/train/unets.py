@@ -1,0 +1,98 @@
+"""U-Nets that paint pictures of any size: halving by strides or by means, and painting over the picture if wished."""
+
+import itertools
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, relu
+
+
+class Over(nn.Module):
+    """Paint over the photograph: what the network gives is added before the last tanh, which keeps it in (-1,1)."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """[B,3,H,W] in (-1,1) -> the same."""
+        # tanh(a + b) of two values whose tanh is known
+        x, y = pictures * 0.98, self.network(pictures)
+        return (x + y) / (1 + x * y)
+
+
+class UNet(nn.Module):
+    """Convolutions down, transposed convolutions up, each level joined to its like: [B,3,H,W] -> the same, tanh.
+
+    H and W are multiples of 2^levels; an output pixel sees no input further than 3 x 2^levels - 3 pixels away.
+    """
+
+    def __init__(self, filters: int, levels: int, norm: Literal["batch", "none"]) -> None:
+        super().__init__()
+        widths = [min(filters * 2**level, 4 * filters) for level in range(levels)]
+        self.down = nn.ModuleList(
+            nn.Conv2d(before, after, 4, 2, 1) for before, after in zip([3, *widths], widths, strict=False)
+        )
+        self.down_norm = nn.ModuleList(
+            nn.BatchNorm2d(width) if norm == "batch" and level else nn.Identity() for level, width in enumerate(widths)
+        )
+        outputs = [3, *widths][:-1]
+        inputs = [2 * width for width in widths[:-1]] + widths[-1:]
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(before, after, 4, 2, 1) for before, after in zip(inputs, outputs, strict=True)
+        )
+        self.up_norm = nn.ModuleList(
+            nn.BatchNorm2d(width) if norm == "batch" and level else nn.Identity() for level, width in enumerate(outputs)
+        )
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Paint `pictures`, float [B,3,H,W] in (-1,1)."""
+        skips: list[Tensor] = []
+        x = pictures
+        for conv, norm in zip(self.down, self.down_norm, strict=True):
+            x = leaky_relu(norm(conv(x)), 0.2)
+            skips.append(x)
+        for level in reversed(range(1, len(self.up))):
+            x = relu(self.up_norm[level](self.up[level](x)))
+            x = torch.cat([x, skips[level - 1]], dim=1)
+        return torch.tanh(self.up[0](x))
+
+
+class PooledUNet(nn.Module):
+    """Convolutions and mean pooling down, enlarging and convolutions up, from full size to full size, tanh.
+
+    It keeps the finest line and draws no checkerboard, at a price: it works at full size too. Borders are reflected,
+    since zeros would teach it to paint a frame round every patch.
+    """
+
+    def __init__(self, filters: int, levels: int, norm: Literal["batch", "none"]) -> None:
+        super().__init__()
+        widths = [min(filters * 2**level, 4 * filters) for level in range(levels + 1)]
+        self.down = nn.ModuleList(
+            nn.Conv2d(before, after, 3, 1, 1, padding_mode="reflect")
+            for before, after in zip([3, *widths], widths, strict=False)
+        )
+        self.up = nn.ModuleList(
+            nn.Conv2d(above + below, above, 3, 1, 1, padding_mode="reflect")
+            for above, below in itertools.pairwise(widths)
+        )
+        self.last = nn.Conv2d(widths[0], 3, 3, 1, 1, padding_mode="reflect")
+        self.down_norm = nn.ModuleList(
+            nn.BatchNorm2d(width) if norm == "batch" and level else nn.Identity() for level, width in enumerate(widths)
+        )
+        self.up_norm = nn.ModuleList(
+            nn.BatchNorm2d(width) if norm == "batch" else nn.Identity() for width in widths[:-1]
+        )
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Paint `pictures`, float [B,3,H,W] in (-1,1), H and W multiples of 2^levels."""
+        skips: list[Tensor] = []
+        x = pictures
+        for level, (conv, norm) in enumerate(zip(self.down, self.down_norm, strict=True)):
+            x = leaky_relu(norm(conv(avg_pool2d(x, 2) if level else x)), 0.2)
+            skips.append(x)
+        for level in reversed(range(len(self.up))):
+            x = torch.cat([interpolate(x, scale_factor=2.0), skips[level]], dim=1)
+            x = relu(self.up_norm[level](self.up[level](x)))
+        return torch.tanh(self.last(x))
