@@ -54,20 +54,20 @@ class _Short(Exception):
 
 
 def _once(session: PoliteSession, url: str, part: Path, max_bytes: int, refuse: Refuse) -> Fetched:
-    have, headers = _resume(part, url)
+    left, headers = _resume(part, url)
     with session.get(url, stream=True, headers=headers, refuse=refuse) as response:  # type: ignore[call-arg]
         if word := forbids(response.headers.get("X-Robots-Tag", "")):
             raise PictureRefused(f"X-Robots-Tag {word}", shown(url))
-        if response.status_code != 206 or not _goes_on(response, have):
-            have = 0
+        have = left if response.status_code == 206 and _goes_on(response, left) else 0
         promised = _promised(response)
         if promised is not None and have + promised > max_bytes:
             raise PictureRefused("too many bytes", f"{have + promised:,}")
-        _remember(response, part, url)
+        noted = have > 0 or _remember(response, part, url, forget=left > 0)
         digest, size = _write(response, part, have, max_bytes)
         if promised is not None and size < have + promised:
             raise _Short(f"{size:,} of {have + promised:,} bytes")
-    _notes(part).unlink(missing_ok=True)
+    if noted:
+        _notes(part).unlink(missing_ok=True)
     return Fetched(part, digest, size, response.url)
 
 
@@ -95,26 +95,27 @@ def _write(response: requests.Response, part: Path, have: int, max_bytes: int) -
 
 
 def _resume(part: Path, url: str) -> tuple[int, dict[str, str]]:
-    """How much of `url` an earlier try left, and what to ask with."""
-    plain = {"Accept-Encoding": "identity"}
-    if not (part.exists() and _notes(part).exists() and part.stat().st_size):
+    """How much of `url` an earlier try left, and what to ask with; what is noted of anything else is let go."""
+    plain, notes = {"Accept-Encoding": "identity"}, _notes(part)
+    if not notes.exists():
         return 0, plain
-    notes = read_json(_notes(part))
-    if notes["url"] != url:
-        return 0, plain
-    have = part.stat().st_size
-    return have, {**plain, "Range": f"bytes={have}-", "If-Range": notes["validator"]}
+    told, have = read_json(notes), part.stat().st_size if part.exists() else 0
+    if have and told["url"] == url:
+        return have, {**plain, "Range": f"bytes={have}-", "If-Range": told["validator"]}
+    notes.unlink()
+    return 0, plain
 
 
-def _remember(response: requests.Response, part: Path, url: str) -> None:
-    """Note what vouches that later bytes belong to the same file; without it a try begins anew."""
-    if response.status_code == 206:
-        return
+def _remember(response: requests.Response, part: Path, url: str, forget: bool) -> bool:
+    """Note what vouches that later bytes belong to the same file; False where nothing does, or it is not worth it."""
+    if forget:
+        _notes(part).unlink()
     etag = response.headers.get("ETag", "")
     validator = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified")
-    _notes(part).unlink(missing_ok=True)
-    if validator and (_promised(response) or 0) > CHUNK:  # what comes in one piece is not worth a note
-        write_json(_notes(part), {"url": url, "validator": validator})
+    if not validator or (_promised(response) or 0) <= CHUNK:  # what comes in one piece
+        return False
+    write_json(_notes(part), {"url": url, "validator": validator})
+    return True
 
 
 def _goes_on(response: requests.Response, have: int) -> bool:

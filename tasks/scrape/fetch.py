@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import Blocked, Gone, NoRoom, PictureRefused, SourceError
-from tasks.scrape.look import Seen, look, require_whole
+from tasks.scrape.look import Seen, look
 from tasks.scrape.settings import Scrape
 from tasks.scrape.source import Item, Source
 from tasks.scrape.web import PoliteWeb
@@ -35,8 +35,7 @@ def fetch(item: Item, source: Source[Any], web: PoliteWeb, path: Path, settings:
     for shot in item.shots:
         try:
             got = web.picture(shot.url, path, settings.max_bytes, source.refuse)
-            seen = look(path, settings.max_pixels)
-            require_whole(path, seen)
+            seen = look(path, settings.max_pixels, whole=True)
             return Fetched(path, shot.url, got.sha256, got.bytes, seen)
         except Gone as gone:
             error = error or PictureRefused("gone", str(gone))

@@ -1,13 +1,18 @@
 """What a file is by its bytes, from its header alone: format and size, or why it is no picture to keep."""
 
+import os
 import struct
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from tasks.errors import PictureRefused
 
+ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND"}
 SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "TIFF": "tif", "BMP": "bmp", "AVIF": "avif"}
+FORMATS = tuple(SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -20,19 +25,25 @@ class Seen:
     height: int
 
 
-def look(path: Path, max_pixels: int) -> Seen:
+def look(path: Path, max_pixels: int, *, whole: bool = False) -> Seen:
     """Read the header of the picture in `path`; no pixel is decoded.
 
-    Raises PictureRefused: "not a picture", "too many pixels".
+    Where `whole` is asked for, a JPEG or PNG must have its end, which it lacks after a Content-Length that lied.
+    Raises PictureRefused: "not a picture", "too many pixels", "cut short".
     """
-    from PIL import Image
+    with path.open("rb") as file:
+        seen = _header(file, max_pixels)
+        if whole and (end := ENDS.get(seen.format)) is not None:
+            _require(end, file, seen)
+    return seen
 
+
+def _header(file: BinaryIO, max_pixels: int) -> Seen:
+    image = _pillow()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path, formats=tuple(SUFFIXES)) as picture:
-                kind, (width, height) = picture.format or "", picture.size
-    except Image.DecompressionBombError as error:
+        with image.open(file, formats=FORMATS) as picture:
+            kind, (width, height) = picture.format or "", picture.size
+    except image.DecompressionBombError as error:
         raise PictureRefused("too many pixels", str(error)) from error
     except (OSError, ValueError, SyntaxError, EOFError, OverflowError, struct.error) as error:
         raise PictureRefused("not a picture", str(error)) from error
@@ -42,15 +53,19 @@ def look(path: Path, max_pixels: int) -> Seen:
     return Seen(kind.lower(), SUFFIXES[kind], width, height)
 
 
-def require_whole(path: Path, seen: Seen) -> None:
-    """Raise PictureRefused "cut short" where a JPEG or PNG lacks its end, as after a Content-Length that lied."""
-    ends = {"jpeg": b"\xff\xd9", "png": b"IEND"}
-    if (end := ends.get(seen.format)) is None:
+def _require(end: bytes, file: BinaryIO, seen: Seen) -> None:
+    file.seek(max(0, file.seek(0, os.SEEK_END) - 64))
+    if end in file.read():
         return
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 64))
-        if end in file.read():
-            return
-        file.seek(0)
-        if end not in file.read():  # cameras append what they like
-            raise PictureRefused("cut short", f"no end of {seen.format}")
+    file.seek(0)
+    if end not in file.read():  # cameras append what they like
+        raise PictureRefused("cut short", f"no end of {seen.format}")
+
+
+@cache
+def _pillow() -> Any:
+    """PIL.Image, which has nothing to say of a header: what is too large or broken is refused here."""
+    from PIL import Image
+
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    return Image

@@ -10,6 +10,7 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 
 from tasks.errors import Blocked, Gone, PictureRefused, SourceError, Transient
 from tasks.scrape.address import is_below, require_host, shown
@@ -44,9 +45,11 @@ class PoliteSession(requests.Session):
         super().__init__()
         self.manners, self.clock, self.hosts, self._explain = manners, clock, hosts, explain
         self.headers["User-Agent"] = agent
+        self.auth = lambda request: request  # or a password in ~/.netrc would be told to the site
         self.num_requests = 0
         self._paces: dict[str, Pace] = {}
         self._robots: dict[str, Robots] = {}
+        self._environment: dict[tuple[str, str], Any] = {}  # by scheme and host
         self._lock = threading.Lock()
         self._asking_robots: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self.mount("http://", adapter)
@@ -71,6 +74,30 @@ class PoliteSession(requests.Session):
             if method == "POST" and response.status_code in (301, 302, 303):
                 method, kwargs = "GET", {key: value for key, value in kwargs.items() if key != "data"}
         raise Gone(f"{shown(url)} leads from one place to the next without end")
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """As requests does it; a plain GET in less time, since there is one for each picture."""
+        more = (request.params, request.data, request.json, request.files, request.auth, request.cookies)
+        if request.method != "GET" or any(more):
+            return super().prepare_request(request)
+        prepared = requests.PreparedRequest()
+        prepared.prepare_method("GET")
+        prepared.prepare_url(request.url or "", None)
+        prepared.headers = CaseInsensitiveDict({**self.headers, **request.headers})
+        prepared.prepare_cookies(self.cookies)
+        prepared.prepare_body(None, None)
+        prepared.prepare_hooks(self.hooks)
+        return prepared
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> dict[str, Any]:
+        """As requests does it, but proxies are looked up in the environment once a host, not with each request."""
+        if proxies or verify is not None or cert is not None:
+            return super().merge_environment_settings(url, proxies, stream, verify, cert)
+        parts = urlsplit(url)
+        place = parts.scheme, parts.netloc
+        if place not in self._environment:
+            self._environment[place] = super().merge_environment_settings(url, {}, None, None, None)
+        return {**self._environment[place], "stream": self.stream if stream is None else stream}
 
     def pace(self, host: str) -> Pace:
         """The pace of one host."""
