@@ -1,7 +1,8 @@
 """How completely, politely and cheaply pictures are collected; each row runs the code that the scrape step runs.
 
 The download row is served by nginx where it is installed (Debian's), else by a server of our own in another process;
-the faulty servers are ours. Beside us stand a bare requests.Session in as many threads, and curl.
+the faulty servers are ours. The peers stand in benchmarks/sources_peers.py; the ratios to a bare requests.Session are
+taken in one process, turn by turn.
 """
 
 import io
@@ -10,6 +11,7 @@ import random
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +26,7 @@ from typing import Any
 import requests
 from PIL import Image
 
+from benchmarks.sources_peers import Fared, race
 from tasks.progress import Progress
 from tasks.rows import read_scraped
 from tasks.scrape import collect
@@ -152,6 +155,8 @@ def _errors(home: Path, quick: bool) -> dict[str, float]:
     """600 pictures of a server of which one answer in twenty fails, half 500, half 429 with Retry-After: 1."""
     with _served(home, 600, 2_000, "--errors", "0.05") as base:
         scrape(home / "errors", base, 600)
+        _lost("baren", 600, _kept(home / "errors"), _asked(base))
+        _race(home, base, 600, 2_000)
     return {"lost_at_5pct_errors": 600 - _kept(home / "errors")}
 
 
@@ -160,6 +165,8 @@ def _limit(home: Path, quick: bool) -> dict[str, float]:
     with _served(home, 400, 2_000, "--limit", "100") as base:
         scrape(home / "limit", base, 400)
         asked = _asked(base)
+        _lost("baren", 400, _kept(home / "limit"), asked)
+        _race(home, base, 400, 2_000)
     return {
         "lost_at_rate_limit": 400 - _kept(home / "limit"),
         "requests_per_picture_at_rate_limit": (asked - 1) / 400,  # robots.txt is no picture
@@ -167,42 +174,69 @@ def _limit(home: Path, quick: bool) -> dict[str, float]:
 
 
 def _kills(home: Path, quick: bool) -> dict[str, float]:
-    """kill -9 at ten random moments, then once more undisturbed: the same set, byte for byte?"""
-    draw = random.Random(7)
-    with _served(home, 300, 20_000, "--latency", "0.05") as base:
-        whole, broken = home / "whole", home / "broken"
-        _child(whole, base, 300).wait()
-        undisturbed, tried = _asked(base), 0
-        for _ in range(10):
-            child, until = _child(broken, base, 300), _asked(base) + draw.randint(3, 25)
-            while child.poll() is None and _asked(base) < until:
+    """Ten times kill -9 at a random moment, then run again: the same set, byte for byte? What was asked for twice?"""
+    draw, count = random.Random(7), 300
+    tried, equal, twice = 0, 0, [0]
+    with _served(home, count, 20_000, "--latency", "0.05") as base:
+        _child(home / "whole", base, count).wait()
+        whole = _contents(home / "whole")
+        for turn in range(10):
+            out, before = home / f"killed{turn}", _asked(base)
+            child, moment = _child(out, base, count), draw.randint(1, count + count // 10)
+            while child.poll() is None and _asked(base) - before < min(moment, count):
                 time.sleep(0.01)
-            if child.poll() is None:
-                child.send_signal(signal.SIGKILL)
-                tried += 1
+            time.sleep(draw.random() / 10 if moment > count else 0)  # while the batch is being closed, that is
+            killed = child.poll() is None
+            child.send_signal(signal.SIGKILL)
             child.wait()
-        _child(broken, base, 300).wait()
-        robots = tried  # each run asks for robots.txt once
-        again = _asked(base) - 2 * undisturbed - robots
-    equal = _contents(whole) == _contents(broken)
-    return {"kills_tried": tried, "kills_equal": tried if equal else 0, "asked_twice_after_kills": max(0, again)}
+            _child(out, base, count).wait()
+            tried += killed
+            equal += killed and _contents(out) == whole
+            twice.append(_asked(base) - before - count - 2)  # each run asks for robots.txt once
+            shutil.rmtree(out)
+    return {"kills_tried": tried, "kills_equal": equal, "asked_twice_after_a_kill": max(twice)}
 
 
 def _download(home: Path, quick: bool) -> dict[str, float]:
-    """2,000 JPEGs of about 131 KiB, 16 in flight: we with hash, header, robots and ledger; a bare loop; curl."""
+    """2,000 JPEGs of about 131 KiB, 16 in flight: we with hash, header, robots and ledger; the bare loop; the peers."""
     count, ours, bare = 2_000, [], []
     with _served(home, count, 131 * 1024, nginx=True) as base:
         for turn in range(3):
             ours.append(_timed(lambda turn=turn: scrape(home / f"ours{turn}", base, count, f"d{turn}")))
             bare.append(_timed(lambda turn=turn: _bare(home / f"bare{turn}", base, count)))
             assert _kept(home / f"ours{turn}") == count
-        curl = _timed(lambda: _curl(home / "curl", base, count))
-    for name, (wall, cpu) in (("baren", min(ours)), ("requests", min(bare)), ("curl", curl)):
-        print(f"  {name:10}{count / wall:8.0f} pictures/s {1000 * cpu / count:8.2f} ms CPU a picture")
+            shutil.rmtree(home / f"ours{turn}")
+            shutil.rmtree(home / f"bare{turn}")
+        for name, timed in (("baren", ours), ("the bare loop", bare)):
+            _rate(name, count, min(wall for wall, _ in timed), min(cpu for _, cpu in timed))
+        served = _folder(home, count, 131 * 1024)
+        race(home, base, served, count, lambda name, fared: _rate(name, fared.kept, fared.wall, fared.cpu))
     return {
         "cpu_over_requests": min(cpu for _, cpu in ours) / min(cpu for _, cpu in bare),
         "rate_over_requests": min(wall for wall, _ in bare) / min(wall for wall, _ in ours),
     }
+
+
+def _rate(name: str, count: int, wall: float, cpu: float) -> None:
+    per_picture = 1000 * cpu / max(count, 1)
+    print(f"  {name:14}{count:6} kept{count / wall:8.0f} pictures/s {per_picture:8.2f} ms CPU a picture", flush=True)
+
+
+def _lost(name: str, count: int, kept: int, asked: int) -> None:
+    print(f"  {name:14}{count - kept:6} of {count} lost {asked / count:8.2f} requests a picture", flush=True)
+
+
+def _race(home: Path, base: str, count: int, size: int) -> None:
+    """What each peer loses at the faulty server, and how often it asks."""
+    before = _asked(base)
+
+    def told(name: str, fared: Fared) -> None:
+        nonlocal before
+        now = _asked(base)
+        _lost(name, count, fared.kept, now - before)
+        before = now
+
+    race(home, base, _folder(home, count, size), count, told)
 
 
 def _memory(home: Path, quick: bool) -> dict[str, float]:
@@ -233,22 +267,6 @@ def _bare(folder: Path, base: str, count: int) -> None:
         list(pool.map(one, range(count)))
 
 
-def _curl(folder: Path, base: str, count: int) -> None:
-    folder.mkdir()
-    url = f"{base}/[000000-{count - 1:06}].jpg"
-    command = [
-        "curl",
-        "-sZ",
-        "--no-progress-meter",
-        "--parallel-max",
-        str(IN_FLIGHT),
-        url,
-        "-o",
-        str(folder / "#1.jpg"),
-    ]
-    subprocess.run(command, check=True)
-
-
 def _timed(work: Any) -> tuple[float, float]:
     """Seconds of wall clock and of CPU, ours and our children's."""
     wall, cpu = time.monotonic(), _cpu()
@@ -271,35 +289,55 @@ def _child(out: Path, base: str, count: int) -> "subprocess.Popen[bytes]":
 @contextmanager
 def _served(home: Path, count: int, size: int, *faults: str, nginx: bool = False) -> Iterator[str]:
     """The address of `count` distinct JPEGs of `size` bytes, served by another process."""
+    folder = _folder(home, count, size)
+    command, port = [sys.executable, str(Path(__file__).with_name("_picture_server.py")), str(folder), *faults], 0
+    if nginx and (found := shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")):
+        command, port = _nginx(found, folder, home)
+    elif nginx:
+        print("  nginx is not here (Debian: nginx-light); a server of our own, which is slower, takes its place")
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        port = port or int(server.stdout.readline())
+        _await(port)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _folder(home: Path, count: int, size: int) -> Path:
+    """Where `count` distinct JPEGs of `size` bytes lie; made once."""
     folder = home / f"served-{count}-{size}"
     if not folder.exists():
         folder.mkdir()
         draw = random.Random(3)
         for n in range(count):
             (folder / f"{n:06}.jpg").write_bytes(jpeg_of(size, draw))
-    command = [sys.executable, str(Path(__file__).with_name("_picture_server.py")), str(folder), *faults]
-    if nginx and (found := shutil.which("nginx")):
-        command = _nginx(found, folder, home)
-        port = "18081"
-    else:
-        port = ""
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert server.stdout is not None
-        yield f"http://127.0.0.1:{port or server.stdout.readline().strip()}"
-    finally:
-        server.terminate()
-        server.wait()
+    return folder
 
 
-def _nginx(found: str, folder: Path, home: Path) -> list[str]:
-    conf = home / "nginx.conf"
+def _await(port: int) -> None:
+    for _ in range(100):
+        try:
+            return socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.05)
+    raise SystemExit(f"the server on port {port} does not answer")
+
+
+def _nginx(found: str, folder: Path, home: Path) -> tuple[list[str], int]:
+    """How nginx is started, and the port it is given."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    conf, user = home / "nginx.conf", "user root; " if os.geteuid() == 0 else ""
     conf.write_text(
-        f"daemon off; worker_processes 1; pid {home}/nginx.pid; error_log /dev/null;\n"
+        f"{user}daemon off; worker_processes 1; pid {home}/nginx.pid; error_log /dev/null;\n"
         "events { worker_connections 256; }\n"
-        f"http {{ access_log off; types {{ image/jpeg jpg; }} server {{ listen 127.0.0.1:18081; root {folder}; }} }}\n"
+        "http { access_log off; keepalive_requests 100000; types { image/jpeg jpg; }\n"
+        f"server {{ listen 127.0.0.1:{port}; root {folder}; }} }}\n"
     )
-    return [found, "-c", str(conf)]
+    return [found, "-e", "/dev/null", "-c", str(conf)], port
 
 
 def jpeg_of(size: int, draw: random.Random) -> bytes:
