@@ -11,7 +11,7 @@ import requests
 
 from tasks.errors import Blocked, Exhausted, Gone, PictureRefused, ShapeChanged, Transient
 from tasks.scrape import pace as pace_module
-from tasks.scrape import web as web_module
+from tasks.scrape import session as session_module
 from tasks.scrape.address import MUSEUM
 from tasks.scrape.clock import Clock
 from tasks.scrape.museum.faults import Fault
@@ -206,7 +206,7 @@ def test_a_body_without_end_is_refused_before_it_fills_the_disk(
     museum.faults.append(Fault("endless"))
     with pytest.raises(PictureRefused, match="too many bytes: 10,000,000,000"):
         web.picture(f"{URL}/a.jpg", tmp_path / "part", 10**7, no)
-    monkeypatch.setattr(web_module, "MAX_PAGE", 1_000_000)
+    monkeypatch.setattr(session_module, "MAX_PAGE", 1_000_000)
     with pytest.raises(ShapeChanged, match="more than 1,000,000 bytes"):
         web.text(f"{URL}/a")
 

@@ -26,7 +26,7 @@ def require_host(url: str, hosts: tuple[str, ...] | None) -> str:
     if hosts is not None and not is_below(host, hosts):
         raise Blocked(
             f"{shown(url)} leads to {host}, which is none of the source's hosts ({', '.join(hosts)}), "
-            "and was not asked for"
+            "and was not asked for; if the site has moved there, its source must name it"
         )
     return host
 

@@ -64,6 +64,7 @@ def collect(
         for _ in progress.track(run.newly_kept(), f"scrape {picture_set}", settings.limit, start=started):
             pass
     if ledger.kept() == 0:
+        ledger.abandon()
         raise BarenError(_nothing(picture_set, source, ledger))
     told = {"query": ledger.query, "use": settings.use, "asked": query.model_dump(mode="json"), "limit": settings.limit}
     ledger.close(told)
@@ -226,7 +227,10 @@ def _reason(error: SourceError) -> str:
 def _nothing(picture_set: str, source: Source[Any], ledger: Ledger) -> str:
     refused = _refusals(ledger)
     why = f"none of its candidates could be kept ({refused})" if refused else "it has none for this query"
-    return f"no pictures for {picture_set}: {source.name} was asked and {why}; change pictures.{picture_set}.scrape"
+    again = "run it again later, or " if any(reason.startswith("failed") for reason in ledger.counts()) else ""
+    return (
+        f"no pictures for {picture_set}: {source.name} was asked and {why}; {again}change pictures.{picture_set}.scrape"
+    )
 
 
 def _refusals(ledger: Ledger) -> str:

@@ -10,13 +10,16 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from tasks.errors import Blocked, Gone, ShapeChanged, SourceError, Transient
+from tasks.scrape.session import STAYS
 from tasks.scrape.source import Item, Manners, Mark, Shot, Source, Web
+from tasks.scrape.web import kept_out, trap_in
 from tasks.settings import Settings
 
 API = "https://api.flickr.com/services/rest/"
 PER_PAGE = 500  # the most Flickr gives
 CAP = 4_000  # results of one search; later pages repeat earlier ones or are an error
 SPLIT_ABOVE = 3_600  # results; below the cap, since counts wobble
+ENOUGH = 100  # searches without a new photo; some 60 are sound, where all photos lie in one moment of twenty years
 TRIES = 4  # of an answer that says, with status 200, that the service is not available
 LATE = 2 * 86_400  # seconds that a photo may take from its upload to its first being found
 BEGIN = 1_075_593_600  # 1 February 2004, when Flickr opened
@@ -78,7 +81,7 @@ class Flickr(Source[FlickrQuery]):
 
     def discover(self, query: FlickrQuery, web: Web, cursor: Mapping[str, Any] | None) -> Iterator[Item | Mark]:
         """Every photo of the search, window of upload dates by window; a mark after each page."""
-        search = _search_with(web)
+        search, seen, in_vain = _search_with(web), set[str](), 0
         newest = query.uploaded_before or int(web.opened().timestamp())
         windows = [(a, b) for a, b in cursor["windows"]] if cursor else [(query.uploaded_after, newest)]
         page: int = cursor["page"] if cursor else 1
@@ -87,6 +90,14 @@ class Flickr(Source[FlickrQuery]):
         while windows:
             first, last = windows[-1]
             found = search(_asked(query, first, last, page))
+            fresh = {str(photo.get("id")) for photo in found.photos} - seen
+            seen |= fresh
+            in_vain = 0 if fresh else in_vain + 1
+            if in_vain > ENOUGH:
+                raise ShapeChanged(
+                    f"Flickr answered {ENOUGH} searches in a row with photos it gave before, and still counts "
+                    f"{found.total:,}; what was fetched stays, narrow the query's text or dates"
+                )
             if page == 1 and found.total > SPLIT_ABOVE and last > first:
                 middle = (first + last) // 2
                 windows[-1:] = [(first, middle), (middle + 1, last)]
@@ -187,7 +198,9 @@ def _search_with(web: Web) -> Any:
             except SourceError:
                 raise
             except ValueError as error:  # JSON was asked for
-                problem = Transient(f"Flickr gave something that is no JSON ({error})")
+                if trap := trap_in(str(getattr(error, "doc", ""))):
+                    raise kept_out("Flickr", trap) from error
+                problem = Transient(f"Flickr gave something that is no JSON ({error}); {STAYS}")
             if not isinstance(problem, Transient):
                 raise problem
         raise problem
@@ -199,7 +212,8 @@ def _problem(code: int, message: str) -> SourceError:
     """Flickr's error codes in our words."""
     match code:
         case 100:
-            return Blocked(f"Flickr does not take the key in FLICKR_API_KEY ({message}); see flickr.com/services/apps")
+            renew = "flickr.com/services/apps shows yours, correct or renew it there"
+            return Blocked(f"Flickr does not take the key in FLICKR_API_KEY ({message}); {renew}")
         case 95 | 96 | 97 | 98 | 99:
             return Blocked(f"Flickr does not take the secret in FLICKR_API_SECRET ({message}); correct it")
         case 20:

@@ -84,8 +84,9 @@ class Ledger:
         return self._kept
 
     def counts(self) -> Counter[str]:
-        """How the present query's candidates ended: kept, failed, or the reason of the refusal."""
-        return Counter(row.reason if row.outcome == "refused" else row.outcome for row in self._present.values())
+        """How the present query's candidates ended: kept, failed and why, or the reason of the refusal."""
+        told = {"kept": "kept", "failed": "failed ({})", "refused": "{}"}
+        return Counter(told[row.outcome].format(row.reason) for row in self._present.values())
 
     def settled(self, id: str) -> bool:
         """Whether nothing more is to be done about `id`: a failed picture is tried again by the next batch."""
@@ -169,6 +170,13 @@ class Ledger:
             told = {"cursor": dict(self._lasting), "query": self.query, "rows": rows, "since": self._since}
             write_json(self._marks, told)
         shutil.rmtree(self._journal)
+
+    def abandon(self) -> None:
+        """Of this query nothing could be kept: the next run finds everything anew, and tries again what failed."""
+        (self._journal / "mark.json").unlink(missing_ok=True)
+        shutil.rmtree(self._journal / "pages", ignore_errors=True)
+        rows = (row for row in self._new.values() if row.outcome != "failed" or row.query != self.query)
+        write_json_lines(self._lines, (as_json(row) for row in rows))
 
     def _begin_where_the_last_batch_ended(self) -> str:
         """Take its mark over, if it speaks of the rows as they are here; gives since when the source is read so.

@@ -7,7 +7,7 @@ import random
 import threading
 from collections import deque
 
-from tasks.errors import Blocked, Exhausted, SourceError, Transient
+from tasks.errors import Exhausted, SourceError
 from tasks.scrape.clock import Clock
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds; where a site does not say how long, full jitter between 0 and these
@@ -73,14 +73,13 @@ class Pace:
         """Seconds to wait before try `attempt` + 1, at random, so that many clients do not come back at once."""
         return random.uniform(0.0, min(LONGEST_WAIT, FIRST_WAIT * 2**attempt))
 
-    def gave_up(self, error: SourceError) -> None:
-        """One request failed for good; too many in a row and the host is left alone until a later run."""
+    def gave_up(self, what: str, kind: type[SourceError]) -> None:
+        """One request failed for good, as `what` says; too many in a row, and the host is left alone for this run."""
         with self._lock:
             self._given_up += 1
             if self._given_up >= ENOUGH and self.broken is None:
-                kind = Blocked if isinstance(error, Blocked) else Transient
                 self.broken = kind(
-                    f"{self.host} failed {ENOUGH} requests in a row, the last with: {error}; "
+                    f"{self.host} failed {ENOUGH} requests in a row, the last with: {what}; "
                     "what was fetched stays, run it again later"
                 )
 

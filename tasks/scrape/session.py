@@ -12,7 +12,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
-from tasks.errors import Blocked, Gone, PictureRefused, SourceError, Transient
+from tasks.errors import Blocked, Gone, PictureRefused, ShapeChanged, SourceError, Transient
 from tasks.scrape.address import is_below, require_host, shown
 from tasks.scrape.clock import Clock
 from tasks.scrape.pace import Pace
@@ -21,7 +21,9 @@ from tasks.scrape.source import Manners
 
 TRIES = 6
 HOPS = 5  # redirects followed
+MAX_PAGE = 20_000_000  # bytes of an answer that is no picture, unpacked; the longest listing is a hundredth of it
 TIMEOUT = (10.0, 30.0)  # seconds to connect, and between two bytes
+STAYS = "what was fetched stays, run it again later"
 LATER = (408, 425, 500, 502, 504)  # and 429 and 503, which also slow everybody down
 
 Refuse = Callable[[str], str | None]
@@ -121,7 +123,9 @@ class PoliteSession(requests.Session):
             sent = pace.turn()
             self.num_requests += 1
             try:
-                response = super().request(method, url, *args, **kwargs)
+                response = super().request(method, url, *args, **{**kwargs, "stream": True})
+                if response.status_code < 400 and not kwargs.get("stream"):
+                    _read(response, url)
             except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
                 why = f"no answer ({type(error).__name__})"
                 self.clock.sleep(pace.jitter(attempt))
@@ -139,18 +143,18 @@ class PoliteSession(requests.Session):
                 raise explained
             if status in (404, 410):
                 pace.answered()
-                raise Gone(f"{shown(url)} is gone ({why})")
+                raise Gone(f"{shown(url)} is gone ({why}); correct the query, or look whether the site has moved")
             if status in (429, 503) and not challenged:
                 pace.too_many(sent, attempt, retry_after)
             elif status in LATER:
                 self.clock.sleep(pace.jitter(attempt))
             else:
-                error = Blocked(f"{shown(url)} is not given to us ({why}{', a challenge page' if challenged else ''})")
-                pace.gave_up(error)
-                raise error
-        error = Transient(f"{shown(url)} gave {why} {TRIES} times")
-        pace.gave_up(error)
-        raise error
+                what = f"{shown(url)} is not given to us ({why}{', a challenge page' if challenged else ''})"
+                pace.gave_up(what, Blocked)
+                raise Blocked(f"{what}; what was fetched stays, ask the site before you ask it again")
+        what = f"{shown(url)} gave {why} {TRIES} times"
+        pace.gave_up(what, Transient)
+        raise Transient(f"{what}; {STAYS}")
 
     def _require_robots(self, url: str, host: str) -> None:
         if not self.manners.robots and is_below(host, self.hosts):
@@ -168,7 +172,9 @@ class PoliteSession(requests.Session):
             raise Blocked(f"{host} was not asked, since its robots.txt cannot be had: {robots.unread}")
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         if not robots.allows(path or "/"):
-            raise Blocked(f"{host} does not want {parts.path} to be asked for (robots.txt)")
+            raise Blocked(
+                f"{host} does not want {parts.path} to be asked for (robots.txt); another query may be welcome"
+            )
 
     def _ask_robots(self, url: str, hosts: tuple[str, ...] | None) -> Robots:
         """After RFC 9309: where there is none everything is allowed, where it cannot be had nothing is.
@@ -200,6 +206,20 @@ class PoliteSession(requests.Session):
             return _start(response, 20_000)
         except requests.RequestException:
             return ""
+
+
+def _read(response: requests.Response, url: str) -> None:
+    """Read a body whole, as requests does for whoever does not stream; ShapeChanged where it has no end."""
+    body = bytearray()
+    with response:
+        for chunk in response.iter_content(65_536):
+            body += chunk
+            if len(body) > MAX_PAGE:
+                raise ShapeChanged(
+                    f"{shown(url)} gave a page of more than {MAX_PAGE:,} bytes, which no listing has; look at it in a "
+                    "browser, and run it again when it is well"
+                )
+    response._content = bytes(body)  # pyright: ignore[reportPrivateUsage]
 
 
 def _start(response: requests.Response, most: int) -> str:

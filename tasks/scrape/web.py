@@ -9,18 +9,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-import requests
-
-from tasks.errors import Blocked, ParamsError, ShapeChanged, Transient
+from tasks.errors import Blocked, ParamsError, Transient
 from tasks.files import write_bytes
 from tasks.scrape.address import MUSEUM, Museum, Public, shown
 from tasks.scrape.clock import Clock
 from tasks.scrape.download import Fetched, download
 from tasks.scrape.robots import AGENT
-from tasks.scrape.session import Explain, PoliteSession, Refuse
+from tasks.scrape.session import STAYS, Explain, PoliteSession, Refuse
 from tasks.scrape.source import Manners
 
-MAX_PAGE = 20_000_000  # bytes of a page, unpacked; the longest listing is a hundredth of it
 CONNECTIONS = 16
 TRAPS = (  # words of pages that stand where an answer should: who asks is taken for a machine, rightly
     "g-recaptcha", "h-captcha", "captcha-form", "_cf_chl_opt", "cf-challenge", "/httpservice/retry/enablejs",
@@ -32,6 +29,14 @@ def trap_in(text: str) -> str | None:
     """The words by which a page is known that keeps machines out, or None."""
     start = text[:200_000].lower()
     return next((trap for trap in TRAPS if trap in start), None)
+
+
+def kept_out(place: str, trap: str) -> Blocked:
+    """The error for a page that keeps machines out."""
+    return Blocked(
+        f"{place} answered with a page that keeps machines out ({trap!r}); what was fetched stays, leave the site "
+        "alone for some hours"
+    )
 
 
 class PoliteWeb:
@@ -82,10 +87,7 @@ class PoliteWeb:
         text = body.decode("utf-8", "replace")
         if trap := trap_in(text):
             self.forget()
-            raise Blocked(
-                f"{shown(url)} answered with a page that keeps machines out ({trap!r}); what was fetched stays, "
-                "leave the site alone for some hours"
-            )
+            raise kept_out(shown(url), trap)
         return text
 
     def json(self, url: str, **params: str | int) -> Any:
@@ -97,7 +99,7 @@ class PoliteWeb:
             except ValueError:
                 self.forget()
         self.text(url, **params)  # a captcha says so
-        raise Transient(f"{shown(url)} gave something that is no JSON, three times")
+        raise Transient(f"{shown(url)} gave something that is no JSON, three times; {STAYS}")
 
     def later(self, seconds: float) -> None:
         """Forget the last page, which said no more than this, and wait."""
@@ -131,24 +133,10 @@ class PoliteWeb:
         page = self._last = self._page(url, params)
         if page.exists():
             return page.read_bytes()
-        try:
-            response = self.session.get(url, params=params, stream=True)
-            body = _limited(response, url)
-        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
-            raise Transient(f"{shown(url)} broke off ({type(error).__name__}); run it again") from error
+        body = self.session.get(url, params=params).content
         write_bytes(page, body)
         return body
 
     def _page(self, url: str, params: Mapping[str, str | int]) -> Path:
         asked = url + "?" + urlencode(sorted(params.items()))
         return self._pages / hashlib.sha256(asked.encode()).hexdigest()[:32]
-
-
-def _limited(response: requests.Response, url: str) -> bytes:
-    body = bytearray()
-    with response:
-        for chunk in response.iter_content(65536):
-            body += chunk
-            if len(body) > MAX_PAGE:
-                raise ShapeChanged(f"{shown(url)} gave a page of more than {MAX_PAGE:,} bytes, which no listing has")
-    return bytes(body)
