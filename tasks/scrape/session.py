@@ -71,6 +71,7 @@ class PoliteSession(requests.Session):
                 return response
             response.close()
             url = urljoin(url, location)
+            kwargs.pop("params", None)  # the new address says it all
             if refuse is not None and (reason := refuse(url)):
                 raise PictureRefused(reason, shown(url))
             if method == "POST" and response.status_code in (301, 302, 303):
