@@ -1,9 +1,9 @@
 """kill -9 of worker, stage or server at random moments: what the next run makes of it, and what is left running."""
 
 import hashlib
-import json
 import os
 import random
+import re
 import shutil
 import signal
 import time
@@ -16,7 +16,8 @@ from benchmarks.operations_project import Server, descendants, flows, make_proje
 
 VICTIMS = ("worker", "stage", "server")
 EXACT = ("1-raw", "2-prepared", "3-shards", "5-metrics/portraits/metrics.json")  # byte for byte, the clock apart
-CLOCKED = "batches.jsonl"  # says when a batch was opened: the one thing that two runs may differ in
+MOMENT = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+:.\dZ]*")  # of a batch: all that two runs may differ in
+FOLDERS = {"scrape": "1-raw", "prepare": "2-prepared", "shard": "3-shards", "evaluate": "5-metrics"}
 PATIENCE = 90.0  # seconds after a kill in which what it left has to end by itself
 
 
@@ -25,7 +26,7 @@ def kills(folder: Path, server: Server, num: int) -> dict[str, Any]:
     chance = random.Random(0)
     whole = make_project(folder / "whole", tiny())
     length = flows("rebuild", project=whole, server=server).seconds
-    expected, recorded = contents(whole), outs(whole)
+    expected = contents(whole)
     equal = orphans = wrongly_recorded = 0
     for number in range(num):
         victim = VICTIMS[number % len(VICTIMS)]
@@ -34,7 +35,7 @@ def kills(folder: Path, server: Server, num: int) -> dict[str, Any]:
         killed = _kill_one(project, server, victim, moment, chance)
         left = _left_behind(project)
         orphans += len(left)
-        wrong = {stage for stage, made in outs(project).items() if made != recorded.get(stage)}
+        wrong = _recorded_too_early(project, expected)
         wrongly_recorded += len(wrong)
         if victim == "server":
             server.stop()
@@ -110,19 +111,24 @@ def contents(project: Path) -> dict[str, str]:
         for path in [top] if top.is_file() else sorted(top.rglob("*")):
             if path.is_file():
                 data = path.read_bytes()
-                if path.name == CLOCKED:
-                    rows = [json.loads(line) for line in data.splitlines()]
-                    data = json.dumps([{**row, "opened": ""} for row in rows], sort_keys=True).encode()
+                if path.suffix in (".json", ".jsonl"):
+                    data = MOMENT.sub(b"then", data)
                 found[str(path.relative_to(project))] = hashlib.sha256(data).hexdigest()
     return found
 
 
-def outs(project: Path) -> dict[str, Any]:
-    """What dvc.lock records of each stage whose outputs two runs make alike: prepared pictures, shards, metrics."""
+def _recorded_too_early(project: Path, expected: dict[str, str]) -> set[str]:
+    """The stages that dvc.lock records although their outputs are not what a whole run ends with."""
     path = project / "dvc.lock"
     stages = yaml.safe_load(path.read_text())["stages"] if path.exists() else {}
-    return {
-        stage: [out.get("md5") for out in block["outs"] if "metrics.json" in out["path"] or "evaluate" not in stage]
-        for stage, block in stages.items()
-        if stage.partition("@")[0] in ("prepare", "shard", "evaluate")
-    }
+    here = contents(project)
+    found: set[str] = set()
+    for stage in stages:
+        step, _, name = stage.partition("@")
+        prefix = f"data/{FOLDERS[step]}/{name}/" if step in FOLDERS else "nowhere"
+        wanted, is_there = (
+            {file: hash for file, hash in files.items() if file.startswith(prefix)} for files in (expected, here)
+        )
+        if wanted != is_there:
+            found.add(stage)
+    return found

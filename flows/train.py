@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from flows.rebuild import checkout, in_one_sentence, keep, walk
 from flows.settings import Operations
 from flows.steps import HABITS, Workbench
 from tasks.errors import BarenError, ParamsError
-from tasks.files import SCRATCH, no_half_folder, read_json, sha256_file
+from tasks.files import SCRATCH, no_half_folder, read_json, sha256_file, write_json
 
 MODELS, METRICS = Path("data/4-models"), Path("data/5-metrics")
 BEGIN = SCRATCH / "begin"  # the weights that trainings begin with: DVC removes a model before its stage runs
@@ -80,10 +80,15 @@ def replace_models(recipes: Iterable[str], bench: Workbench) -> State[Any]:
     if not before.is_completed():
         return before
     dag = ask()
-    due = [recipe for recipe in recipes if f"train@{recipe}" in dag.stale()]
+    stale = {recipe for recipe in recipes if f"train@{recipe}" in dag.stale()}
+    due = [recipe for recipe in recipes if recipe in stale or _contest(recipe).exists()]
     if not due:
         return Completed(message="no training is stale")
-    rivals = {recipe: rival for recipe in due if (rival := _rival(recipe, dag, bench))}
+    rivals = {
+        recipe: rival
+        for recipe in due
+        if (rival := _rival(recipe, dag, bench) if recipe in stale else Rival(**read_json(_contest(recipe))))
+    }
     state = _run_trainings(due, rivals, operations, bench)
     changed = ask().changed
     ended: list[str] = []
@@ -91,6 +96,7 @@ def replace_models(recipes: Iterable[str], bench: Workbench) -> State[Any]:
         fresh = not {f"train@{recipe}", f"evaluate@{recipe}"} & changed.keys()
         how = _choose(recipe, rivals.get(recipe), operations) if fresh else _unharmed(recipe, rivals.get(recipe))
         ended.append(f"{recipe}: {how}")
+        _contest(recipe).unlink(missing_ok=True)
     message = "; ".join(ended)
     return Completed(message=message) if state.is_completed() else Failed(message=f"{message}; {state.message}")
 
@@ -111,7 +117,14 @@ def _rival(recipe: str, dag: Dag, bench: Workbench) -> Rival | None:
         get_run_logger().warning("the model of %s cannot be measured with its present settings: no contest", recipe)
         return None
     blocks = {f"{step}@{recipe}": lock.entries()[f"{step}@{recipe}"] for step in ("train", "evaluate")}
-    return Rival(blocks, read_json(METRICS / recipe / "metrics.json"))
+    rival = Rival(blocks, read_json(METRICS / recipe / "metrics.json"))
+    write_json(_contest(recipe), asdict(rival))
+    return rival
+
+
+def _contest(recipe: str) -> Path:
+    """The rival of a training whose end was not yet judged: a run killed in between leaves it to the next."""
+    return SCRATCH / "contests" / f"{recipe}.json"
 
 
 def _run_trainings(due: list[str], rivals: Mapping[str, Rival], operations: Operations, bench: Workbench) -> State[Any]:

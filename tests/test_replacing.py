@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from served import Start, artifacts, finish
+from served import Start, artifacts, finish, read, wait_until
 from test_versions import checkout, git
 from toy import PARAMS, run
 
@@ -52,9 +52,16 @@ def test_a_worse_model_is_put_away_a_better_one_paints_and_the_old_one_is_a_comm
     (toy / "web").write_text("4")
     (toy / "quality").write_text('{"swd": 0.5}')
     assert run("dvc", "repro", "--force", "-s", f"scrape@{PHOTOS}", cwd=toy).returncode == 0
+    (toy / "ran").unlink()
+    killed = start("train")
+    wait_until(lambda: f"train {RECIPE}" in read(toy / "ran"))
+    (toy / "slow").write_text(f"evaluate {RECIPE}")
+    wait_until(lambda: read(toy / "ran").rstrip().endswith(f"train {RECIPE}\nevaluate {RECIPE}"))
+    killed.kill()  # trained, and not judged yet
+    assert 'beginning with {"swd": 1.0}' in finish(killed)[1]
+    (toy / "slow").unlink()
     code, said = finish(start("train"))
     assert code == 0, said
-    assert 'beginning with {"swd": 1.0}' in said
     assert f"train: {RECIPE}: a new model paints (swd 0.5, was 1)" in said
     assert painting_now(toy) == '{"swd": 0.5}'
 
