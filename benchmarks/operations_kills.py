@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,54 +26,63 @@ def kills(folder: Path, server: Server, num: int) -> dict[str, Any]:
     """Kill `num` runs, each at a moment and of a victim drawn from a seed, and let the next run finish."""
     chance = random.Random(0)
     whole = make_project(folder / "whole", tiny())
-    length = flows("rebuild", project=whole, server=server).seconds
+    seconds = flows("rebuild", project=whole, server=server).seconds
+    stages = len(_finished(whole))
     expected = contents(whole)
-    equal = orphans = wrongly_recorded = 0
-    for number in range(num):
-        victim = VICTIMS[number % len(VICTIMS)]
-        project = make_project(folder / f"killed-{number}", tiny())
-        moment = chance.uniform(0.15, 0.95) * length
-        killed = _kill_one(project, server, victim, moment, chance)
+    equal = orphans = too_early = tried = 0
+    while tried < num:
+        victim = VICTIMS[tried % len(VICTIMS)]
+        project = make_project(folder / "killed", tiny())
+        killed = _kill_one(project, server, victim, chance, stages, seconds / stages)
         left = _left_behind(project)
-        orphans += len(left)
-        wrong = _recorded_too_early(project, expected)
-        wrongly_recorded += len(wrong)
-        if victim == "server":
-            server.stop()
-            server.start()
-        flows("rebuild", project=project, server=server)
-        same = contents(project) == expected
-        equal += same
-        early = f"; recorded too early: {wrong}" if wrong else ""
-        print(
-            f"kill {number + 1}: {killed} after {moment:.1f} of about {length:.0f} s; {len(left)} left running, "
-            f"{'the same data' if same else 'OTHER DATA'} afterwards{early}",
-            flush=True,
-        )
-        if same and not left:
-            shutil.rmtree(project)
-    return {"kills_tried": num, "kills_equal": equal, "orphans": orphans, "recorded_too_early": wrongly_recorded}
+        if killed:
+            wrong = _recorded_too_early(project, expected)
+            done = len(_finished(project))
+            if victim == "server":
+                server.stop()
+                server.start()
+            flows("rebuild", project=project, server=server)
+            same = contents(project) == expected
+            tried, equal = tried + 1, equal + same
+            orphans, too_early = orphans + len(left), too_early + len(wrong)
+            print(
+                f"kill {tried}: {killed} after {done} of {stages} stages; {len(left)} left running; afterwards "
+                f"{'the same data' if same else 'OTHER DATA'}" + (f"; recorded too early: {wrong}" if wrong else ""),
+                flush=True,
+            )
+        shutil.rmtree(project)
+    return {"kills_tried": tried, "kills_equal": equal, "orphans": orphans, "recorded_too_early": too_early}
 
 
-def _kill_one(project: Path, server: Server, victim: str, moment: float, chance: random.Random) -> str:
-    """Begin a rebuild, kill `victim` after `moment` seconds, and wait until the rebuild's own process is gone."""
-    began = time.monotonic()
+def _kill_one(project: Path, server: Server, victim: str, chance: random.Random, stages: int, pace: float) -> str:
+    """Begin a rebuild, kill `victim` at a random moment, and wait until the rebuild's own process is gone.
+
+    The moment is drawn in stages, `pace` seconds each: a run's length varies with what else the machine does. Gives the
+    command that was killed; "" where the run was over before.
+    """
+    moment = chance.uniform(0, stages)
     worker = server.start_flow(project, "rebuild")
-    while time.monotonic() - began < moment and worker.poll() is None:
-        time.sleep(0.05)
-    stages: list[int] = []
-    while victim == "stage" and not stages and worker.poll() is None:  # between two stages there is none
-        stages = [process for process in descendants(worker.pid)[1:] if " pipelines " in _command(process)]
+    while len(_finished(project)) < int(moment) and worker.poll() is None:
         time.sleep(0.02)
-    killed = {"worker": [worker.pid], "stage": [chance.choice(stages)] if stages else [], "server": server.processes()}
-    told = f"{victim} ({_command(killed[victim][-1])[-40:].strip()})" if killed[victim] else f"no {victim} was left"
-    for process in killed[victim]:
-        try:
+    time.sleep(moment % 1 * pace)
+    below: list[int] = []
+    while victim == "stage" and not below and worker.poll() is None:  # between two stages there is none
+        below = [process for process in descendants(worker.pid)[1:] if " pipelines " in _command(process)]
+        time.sleep(0.02)
+    if worker.poll() is not None:
+        return ""
+    killed = {"worker": [worker.pid], "stage": below[-1:], "server": server.processes()}[victim]
+    told = _command(killed[-1])
+    for process in killed:
+        with suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
     worker.wait()
-    return told
+    return f"{victim} ({told[:60].strip()})"
+
+
+def _finished(project: Path) -> list[str]:
+    path = project / ".scratch/runs.jsonl"
+    return path.read_text().splitlines() if path.exists() else []
 
 
 def _left_behind(project: Path) -> list[str]:
