@@ -48,7 +48,7 @@ def deploy(plans: list[Planned]) -> None:
     """Serve `plans` until stopped, on the configured Prefect server or on one of our own with its pages."""
     with server(serving=True) as url:
         print(f"baren: serving {', '.join(plan.flow.name for plan in plans)}; its pages are at {url[: -len('/api')]}")
-        serve(*map(_served, plans))
+        serve(*map(_served, plans), pause_on_shutdown=False)  # what a reboot missed is run late, not passed over
 
 
 def deploy_to_pool(plans: list[Planned], pool: str) -> None:

@@ -1,10 +1,12 @@
 """A step as Prefect sees it: one named task, with its retries and its time limit, run as a subprocess of DVC."""
 
+import os
 import queue
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,11 +37,14 @@ class Habit:
     limit: float
     retries: tuple[float, ...] = ()
     trains: bool = False  # wants a whole accelerator
+    waits: bool = False  # mostly for others, so that it takes no share of the processors
     variables: Mapping[str, str] = field(default_factory=dict[str, str])  # more of its environment
 
 
 HABITS = {
-    "scrape": Habit(limit=12 * HOUR, retries=(60.0, 600.0, HOUR)),  # the web mends itself; our own steps do not
+    "scrape": Habit(
+        limit=12 * HOUR, retries=(60.0, 600.0, HOUR), waits=True
+    ),  # the web mends itself; our own steps do not
     "prepare": Habit(limit=12 * HOUR),
     "shard": Habit(limit=6 * HOUR),
     "train": Habit(limit=14 * 24 * HOUR, trains=True),
@@ -58,18 +63,22 @@ class StageFailed(Exception):
 
 
 class Workbench:
-    """Runs stages side by side, each on a leash; hands out the accelerators; ends everything when asked.
+    """Runs stages side by side, each on a leash; hands out processors and accelerators; ends everything when asked.
 
     `held` is the descriptor by which the checkout is held (flows.turn): every stage holds it too.
     """
 
-    def __init__(self, held: int, num_accelerators: int | None = None, grace: float = GRACE) -> None:
+    def __init__(
+        self, held: int, num_accelerators: int | None = None, grace: float = GRACE, num_seats: int | None = None
+    ) -> None:
         self._held = held
         self._grace = grace
         self._accelerators: queue.Queue[int] = queue.Queue()
         self._num_accelerators = num_accelerators or count_accelerators()
         for number in range(self._num_accelerators):
             self._accelerators.put(number)
+        # Besides trainings. A stage spreads over the processors by itself; many at once would only take memory.
+        self._seats = threading.Semaphore(num_seats or max(2, len(os.sched_getaffinity(0)) // 2))
         self._leashes: set[subprocess.Popen[str]] = set()
         self._guarding = threading.Lock()
         self.stopping = threading.Event()
@@ -77,7 +86,8 @@ class Workbench:
     def run(self, stage: str, say: Callable[[str], None], habit: Habit, *, force: bool = False) -> Outcome:
         """Run one stage through DVC, passing on what it says; StageFailed where it ends badly or takes too long."""
         if not habit.trains:
-            return self._run(stage, say, habit, force, habit.variables)
+            with nullcontext() if habit.waits else self._seats:
+                return self._run(stage, say, habit, force, habit.variables)
         if self._accelerators.empty():
             say("waiting for another training to end")
         number = self._accelerators.get()

@@ -4,6 +4,8 @@ import re
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from served import Start, artifacts, finish, free_port, make_stale, post, read, 
 from toy import PARAMS, environment
 
 from flows.dag import Dag
+from flows.steps import HABITS, Workbench
 from tasks.errors import ParamsError
 
 RECIPE = next(iter(PARAMS["recipes"]))
@@ -131,6 +134,27 @@ def test_a_second_rebuild_waits_for_the_first_and_says_so(start: Start, built: P
     code, said = finish(second)
     assert code == 0, said
     assert "rebuild: brought up to date: report" in said
+
+
+def test_no_more_stages_run_at_once_than_there_are_seats() -> None:
+    bench = Workbench(0, num_accelerators=1, num_seats=2)
+    busy: list[str] = []
+    most: list[int] = []
+
+    def run(stage: str, *_: Any) -> str:
+        busy.append(stage)
+        most.append(len(busy))
+        time.sleep(0.05)
+        busy.remove(stage)
+        return "ran"
+
+    bench._run = run  # type: ignore[method-assign]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda number: bench.run(f"shard@{number}", print, HABITS["shard"]), range(8)))
+    assert max(most) == 2
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda number: bench.run(f"train@{number}", str, HABITS["train"]), range(3)))
+    assert max(most[8:]) == 1
 
 
 def test_the_schedule_makes_scheduled_runs(server: str, start: Start) -> None:
