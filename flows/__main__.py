@@ -1,6 +1,7 @@
 """The flows by hand, python -m flows ...: rebuild, collect, train, restore; plan, status, doctor, tidy; deploy."""
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -84,13 +85,14 @@ def _run(flow: Any, *arguments: Any) -> int:
     with server() as url:
         try:
             state = flow(*arguments, return_state=True)
-        except Exception as error:
+        except Exception:
             if answers(url, timeout=5.0):
                 raise
-            raise BarenError(
-                f"the Prefect server at {url} went away during the run; what had ended is recorded, so start the "
-                "server and run it again"
-            ) from error
+            print(
+                f"baren: the Prefect server at {url} went away during the run; what had ended is recorded, so start "
+                "the server and run it again", file=sys.stderr, flush=True,
+            )  # fmt: skip
+            os._exit(1)  # Prefect would try for minutes to tell a server that is gone
         print(f"{flow.name}: {state.message}", file=sys.stderr)
         return 0 if state.is_completed() else 1
 
