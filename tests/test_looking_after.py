@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import sys
 import threading
 from datetime import timedelta
@@ -27,7 +28,7 @@ from flows.notify import notify
 from flows.settings import Operations
 from flows.tidy import piles
 from flows.turn import holder, turn
-from flows.versions import keep_version
+from flows.versions import keep_version, push_data
 from tasks.errors import NoRoom
 
 __all__ = ["checkout"]  # fixture
@@ -128,12 +129,15 @@ def test_each_line_of_a_run_is_written_down_as_json(tmp_path: Path) -> None:
 
 
 def test_tidying_shows_first_and_what_is_kept_can_still_be_brought_back(
-    checkout: Path, server: str, monkeypatch: pytest.MonkeyPatch
+    checkout: Path, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(checkout)
+    store = tmp_path / "store"
+    run("dvc", "remote", "add", "--local", "-d", "store", f"{store}", cwd=checkout)
     for number, days in ((2, 0), (3, 300), (5, 400)):
         night(checkout, number)
         keep_version("kept", f"night {number}", NOW + timedelta(days=days), checkout)
+        push_data(str, checkout)
     old = checkout / ".scratch/train-travelgan/0123"
     old.mkdir(parents=True)
     os.utime(old, (0, 0))
@@ -142,27 +146,31 @@ def test_tidying_shows_first_and_what_is_kept_can_still_be_brought_back(
     tags = git(checkout, "tag").splitlines()
     assert len(tags) == 3
     with temporary_settings({PREFECT_API_URL: server}):
-        shown = list(piles(Operations(), NOW + timedelta(days=401), remote=False))
-        assert [pile.said.split(":")[0] for pile in shown] == ["versions", "cache", "unfinished", "logs"]
+        shown = list(piles(Operations(), NOW + timedelta(days=401), remote=True))
+        assert [pile.said.split(":")[0] for pile in shown] == [
+            "versions", "cache and remote", "unfinished", "logs",
+        ]  # fmt: skip
         assert shown[0].said.startswith(f"versions: 1 of 3 are older than 365 days ({tags[0]} to {tags[0]})")
         assert git(checkout, "tag").splitlines() == tags
         assert old.exists()
-        files = objects(checkout)
+        files, stored = objects(checkout / ".dvc/cache"), objects(store)
         for pile in shown:
             pile.clear()
     assert git(checkout, "tag").splitlines() == tags[1:]
     assert not old.exists()
     assert not list((checkout / ".scratch/logs").iterdir())
-    assert objects(checkout) < files
+    assert objects(checkout / ".dvc/cache") < files
+    assert objects(store) < stored
+    shutil.rmtree(checkout / ".dvc/cache")
     git(checkout, "stash", "--include-untracked")
     for tag, pictures in zip(tags[1:], (3, 5), strict=True):
         git(checkout, "checkout", "-q", tag)
-        assert run("dvc", "checkout", "--force", f"data/1-raw/{SET}", cwd=checkout).returncode == 0
+        assert run("dvc", "pull", "--force", f"data/1-raw/{SET}", cwd=checkout).returncode == 0
         assert len(raw(checkout).splitlines()) == pictures
 
 
 def objects(root: Path) -> set[str]:
-    return {path.name for path in (root / ".dvc/cache/files").rglob("*") if path.is_file()}
+    return {path.name for path in (root / "files").rglob("*") if path.is_file()}
 
 
 def test_somebody_is_told_of_a_source_that_falls_silent(server: str) -> None:
