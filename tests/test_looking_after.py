@@ -145,17 +145,22 @@ def test_tidying_shows_first_and_what_is_kept_can_still_be_brought_back(
     (checkout / ".scratch/logs/2029-01-01.jsonl").write_text("{}\n")
     tags = git(checkout, "tag").splitlines()
     assert len(tags) == 3
+    flow = post(server, "flows/", {"name": "rebuild"})["id"]
+    ended = post(server, "flow_runs/", {"flow_id": flow, "state": {"type": "COMPLETED"}})["id"]
+    asked = {"flow_runs": {"id": {"any_": [ended]}}}
     with temporary_settings({PREFECT_API_URL: server}):
         shown = list(piles(Operations(), NOW + timedelta(days=401), remote=True))
         assert [pile.said.split(":")[0] for pile in shown] == [
-            "versions", "cache and remote", "unfinished", "logs",
+            "versions", "cache and remote", "unfinished", "logs", "Prefect",
         ]  # fmt: skip
         assert shown[0].said.startswith(f"versions: 1 of 3 are older than 365 days ({tags[0]} to {tags[0]})")
         assert git(checkout, "tag").splitlines() == tags
         assert old.exists()
         files, stored = objects(checkout / ".dvc/cache"), objects(store)
+        assert post(server, "flow_runs/filter", asked)
         for pile in shown:
             pile.clear()
+        assert not post(server, "flow_runs/filter", asked)
     assert git(checkout, "tag").splitlines() == tags[1:]
     assert not old.exists()
     assert not list((checkout / ".scratch/logs").iterdir())
