@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -123,8 +124,9 @@ def _tidy(asked: argparse.Namespace) -> int:
     from flows.server import server
     from flows.settings import Operations
     from flows.tidy import piles
+    from flows.turn import turn
 
-    with server():
+    with server(), turn("tidying up", print) if asked.yes else nullcontext():  # no stage is storing anything meanwhile
         for pile in piles(Operations.load(), datetime.now(UTC), remote=asked.remote):
             print(pile.said)
             if asked.yes:
