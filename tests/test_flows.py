@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 import yaml
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from served import Start, artifacts, finish, free_port, make_stale, post, read, wait_until
 from toy import PARAMS, environment
 
 from flows.dag import Dag
+from flows.deploy import NIGHTLY, WEEKLY, deploy_to_pool, planned
 from flows.steps import HABITS, Workbench
-from tasks.errors import ParamsError
+from tasks.errors import BarenError, ParamsError
 
 RECIPE = next(iter(PARAMS["recipes"]))
 SETS = list(PARAMS["pictures"])
@@ -173,6 +175,20 @@ def test_the_schedule_makes_scheduled_runs(server: str, start: Start) -> None:
     assert scheduled
     serving.send_signal(signal.SIGTERM)
     serving.communicate(timeout=60)
+
+
+def test_schedules_are_handed_to_a_work_pool_of_the_server(server: str) -> None:
+    with temporary_settings({PREFECT_API_URL: server}):
+        with pytest.raises(
+            BarenError, match=r"no work pool 'studio'; .* `prefect work-pool create .* studio` makes it"
+        ):
+            deploy_to_pool(planned(), "studio")
+        post(server, "work_pools/", {"name": "studio", "type": "process"})
+        deploy_to_pool(planned(), "studio")
+    found = post(server, "deployments/filter", {"work_pools": {"name": {"any_": ["studio"]}}})
+    assert {(each["name"], each["entrypoint"], each["schedules"][0]["schedule"]["cron"]) for each in found} == {
+        ("nightly", "flows/collect.py:collect", NIGHTLY), ("weekly", "flows/train.py:train", WEEKLY),
+    }  # fmt: skip
 
 
 def test_a_schedule_that_is_none_is_one_sentence(start: Start) -> None:
