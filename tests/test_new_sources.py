@@ -21,6 +21,7 @@ from tasks.scrape.settings import Scrape
 from tasks.scrape.source import Item, Manners, Mark, Shot, Source, Web
 from tasks.settings import Settings
 from tests.test_polite_web import FakeClock, Plain
+from tests.visits import SOURCES, Elsewhere, lay_out
 
 ROOT = Path(__file__).parents[1]
 
@@ -97,24 +98,36 @@ class Picky(Good):
 
 
 @pytest.fixture
-def visit(tmp_path: Path) -> Iterator[Callable[[Source[Any], Mapping[str, Any]], Visit]]:
+def visit(tmp_path: Path) -> Iterator[Callable[..., Visit]]:
     with ExitStack() as stack:
 
-        def enter(source: Source[Any], query: Mapping[str, Any]) -> Visit:
+        def enter(source: Source[Any], query: Mapping[str, Any], museum: Museum | None = None) -> Visit:
             settings = Scrape(use="x", limit=1, site="museum")
             now, asked = datetime.now(UTC), source.Query.read(query, "query")
-            web = collect.open_web(source, asked, settings, tmp_path / "pages", now, FakeClock(), stack)
+            web = collect.open_web(
+                source,
+                asked,
+                settings,
+                tmp_path / "pages",
+                now,
+                FakeClock(),
+                stack,
+                (lambda: museum) if museum else None,
+            )
             return Visit(source, asked, web)
 
         yield enter
 
 
 @pytest.mark.parametrize("name", list(known()))
-def test_every_registered_source_keeps_the_contract(name: str, visit: Any, tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(b"any bytes: nothing is looked at yet")
+def test_every_registered_source_keeps_the_contract(
+    name: str, visit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lay_out()
     kind = known()[name]
-    query = kind.example or {"path": str(tmp_path)}
-    assert [told for told in check(visit(kind(), query)) if told[1]] == []
+    found = visit(kind(), kind.example or SOURCES[name].query, None if kind.example else Museum([Elsewhere()]))
+    assert [told for told in check(found) if told[1]] == []
 
 
 def test_a_good_source_of_ones_own_keeps_it_too(visit: Any) -> None:

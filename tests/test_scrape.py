@@ -21,7 +21,7 @@ from tasks.errors import BarenError, ParamsError, PictureRefused, Stopped
 from tasks.files import read_json, sha256_file
 from tasks.progress import Progress
 from tasks.rows import Scraped, read_scraped
-from tasks.scrape import collect, ledger, sample
+from tasks.scrape import collect, ledger, members, sample
 from tasks.scrape.source import Item, Mark, Shot, Source, Web
 from tasks.settings import Settings
 
@@ -280,9 +280,7 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
 def test_bombs_are_refused_by_what_they_claim_and_by_what_they_hold(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasks.scrape import folder
-
-    monkeypatch.setattr(folder, "MAX_BYTES", 2_000)
+    monkeypatch.setattr(members, "MAX_BYTES", 2_000)
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.png", picture())
         archive.writestr("b.png", bytes(1_000_000))
@@ -291,7 +289,7 @@ def test_bombs_are_refused_by_what_they_claim_and_by_what_they_hold(
     (tmp_path / "wide" / "a.png").write_bytes(picture())
     rows = run(tmp_path / "raw", use="folder", query={"path": "bomb.zip"})
     assert [row.reason for row in rows] == ["", "too many bytes"]
-    monkeypatch.setattr(folder, "MAX_BYTES", 2_000_000)
+    monkeypatch.setattr(members, "MAX_BYTES", 2_000_000)
     rows = run(tmp_path / "raw2", use="folder", query={"path": "wide"}, max_pixels=1_000_000)
     assert [row.reason for row in rows] == ["", "too many pixels"]
 

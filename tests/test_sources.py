@@ -26,7 +26,7 @@ from tasks.scrape.registry import find, known
 from tasks.scrape.source import Item, Mark, Source
 from tasks.scrape.web import PoliteWeb
 from tasks.settings import Settings
-from tests.visits import ON_THE_WEB, SOURCES, collect, items_of, museum_of, picture, visiting, works
+from tests.visits import ON_THE_WEB, SOURCES, collect, items_of, lay_out, museum_of, picture, visiting, works
 
 
 @pytest.fixture(autouse=True)
@@ -42,10 +42,7 @@ def visit(tmp_path: Path) -> Iterator[Callable[..., tuple[Source[Any], Settings,
     with ExitStack() as stack:
 
         def enter(name: str, museum: Museum | None = None) -> tuple[Source[Any], Settings, PoliteWeb, Museum]:
-            if name == "folder":
-                Path("mine").mkdir(exist_ok=True)
-                for n in range(12):
-                    Path(f"mine/{n}.jpg").write_bytes(picture(n))
+            lay_out()
             museum = museum or museum_of(SOURCES[name].many, overlap=3)
             return visiting(name, museum, tmp_path / "pages", stack)
 

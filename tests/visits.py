@@ -1,6 +1,7 @@
 """What the tests of sources share: a small museum, how each source is asked, a run, and a visit."""
 
 import io
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from tasks import scrape
 from tasks.progress import Progress
 from tasks.rows import Scraped, read_scraped
 from tasks.scrape import collect as collecting
+from tasks.scrape.museum import server
 from tasks.scrape.museum.commons import CommonsSite
 from tasks.scrape.museum.flickr import FlickrSite
 from tasks.scrape.museum.google import GoogleSite
@@ -51,6 +53,40 @@ def works(count: int, step: int = 1_800) -> list[Work]:
     ]  # fmt: skip
 
 
+class Elsewhere:
+    """A host of nobody's: pictures, an archive of them, and pages under the names of pictures."""
+
+    hosts: tuple[str, ...] = ("elsewhere.example",)
+
+    def answer(self, asked: server.Asked) -> server.Answer:
+        name, _, suffix = asked.path.strip("/").partition(".")
+        match suffix:
+            case "jpg" if name.isdigit():
+                return server.Answer(picture(int(name)), "image/jpeg")
+            case "zip":
+                return server.Answer(zipped({f"faces/{n}.jpg": picture(n) for n in range(12)}), "application/zip")
+            case "jpg" | "html":
+                return server.Answer(b"<html><body>Please log in</body></html>")
+            case _:
+                return server.NOT_FOUND
+
+
+def zipped(members: Mapping[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return file.getvalue()
+
+
+def lay_out() -> None:
+    """What the sources read that ask nobody for their list: twelve pictures, and as many addresses."""
+    Path("mine").mkdir(exist_ok=True)
+    for n in range(12):
+        Path(f"mine/{n}.jpg").write_bytes(picture(n))
+    Path("mine.txt").write_text("".join(f"https://elsewhere.example/{n}.jpg\n" for n in range(12)))
+
+
 def museum_of(count: int, overlap: int = 0, **kwargs: Any) -> Museum:
     """Every site of the museum, each with as many works."""
     return Museum(
@@ -58,7 +94,7 @@ def museum_of(count: int, overlap: int = 0, **kwargs: Any) -> Museum:
             FlickrSite(works(count), overlap, **kwargs), UkiyoeSite(works(count), overlap),
             OpenverseSite(works(count), overlap, per_day=10_000), CommonsSite(works(count), overlap),
             MetSite(works(count)), WikiArtSite(works(count), overlap=overlap),
-            GoogleSite(works(count), overlap),
+            GoogleSite(works(count), overlap), Elsewhere(),
         ]
     )  # fmt: skip
 
@@ -73,6 +109,7 @@ class Asked:
 
 
 SOURCES = {
+    "archive": Asked({"url": "https://elsewhere.example/faces.zip"}),
     "commons": Asked({"search": "photograph"}, r"api\.php", 120),
     "drawn": Asked({"side": 32}),
     "flickr": Asked({"text": "photograph"}, "rest/", 620),
@@ -82,6 +119,7 @@ SOURCES = {
     "openverse": Asked({"searches": [f"Änne {n}" for n in range(7)]}, "/v1/images", 150),
     "sample": Asked({"photographs": ["coffee"]}),
     "ukiyoe": Asked({"search": "w"}, "/search", 230),
+    "url_list": Asked({"path": "mine.txt"}),
     "wikiart": Asked({"genre": "portrait"}, "/paintings-by", 130),
 }
 ON_THE_WEB = [name for name, asked in SOURCES.items() if asked.many]

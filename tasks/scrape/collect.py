@@ -21,7 +21,7 @@ from tasks.errors import (
     SourceError,
     Transient,
 )
-from tasks.files import fingerprint, scratch_folder
+from tasks.files import SCRATCH, fingerprint, scratch_folder
 from tasks.progress import Progress
 from tasks.rows import Origin
 from tasks.scrape.clock import Clock
@@ -112,6 +112,7 @@ def open_web(
         museum_port=port,
         private=settings.private_hosts,
         explain=source.explain,
+        files=SCRATCH / "fetched",
     )
     stack.callback(web.close)
     return web

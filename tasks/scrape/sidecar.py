@@ -1,15 +1,24 @@
-"""What a table beside a folder of pictures says of them: one row a file, as .csv or .jsonl."""
+"""What is said of pictures beside them: a table with a row a file, or a .json by each, as gallery-dl writes them."""
 
-import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from tasks.errors import ParamsError
-from tasks.files import read_json_lines
+from tasks.scrape.table import is_table, read_table
 
-KNOWN = ("title", "author", "date", "licence", "licence_url", "page", "group")
+FILE = ("file", "file_name")  # the columns that name the picture; the second is that of Hugging Face's ImageFolder
+NAMES = {  # where each thing may stand, best first: in our own tables, in others', in what gallery-dl writes
+    "title": ("title", "caption", "text"),
+    "author": ("author", "artist", "artistName", "creator", "ownername", "uploader", "username", "user", "owner"),
+    "date": ("date", "year"),
+    "licence": ("licence", "license_name", "license"),
+    "licence_url": ("licence_url", "license_url"),
+    "page": ("page", "post_url", "webpage_url", "permalink", "url"),
+    "group": ("group",),
+}
+WITHIN = ("name", "realname", "username", "nick", "title", "nsid", "id")  # of a person or a work that is an object
 
 
 @dataclass(frozen=True)
@@ -25,6 +34,16 @@ class About:
     group: str = ""
     tags: tuple[str, ...] = ()
 
+    @classmethod
+    def read(cls, row: Mapping[str, Any]) -> Self:
+        """What a row of a table, or an object, says under whatever name; what it says besides is left alone."""
+        said = {
+            key: next((words for name in names if (words := _words(row.get(name)))), "") for key, names in NAMES.items()
+        }
+        tags = row.get("tags") or ()
+        listed = tags.replace(",", " ").split() if isinstance(tags, str) else map(_words, tags)
+        return cls(**said, tags=tuple(tag for tag in listed if tag))
+
 
 @dataclass(frozen=True)
 class Sidecar:
@@ -33,33 +52,24 @@ class Sidecar:
     rows: Mapping[str, About]
 
     @classmethod
-    def read(cls, path: Path, root: Path) -> Self:
-        """The table in `path`. Its `file` column is relative to `root`, or to the table's own folder.
+    def read(cls, path: Path, root: Path, encoding: str = "utf-8") -> Self:
+        """The table in `path`. Its column `file` (or `file_name`) is relative to `root`, or to the table's own folder.
 
-        Columns it does not know are left alone; ParamsError where it has no column `file`.
+        Columns it does not know are left alone; ParamsError where it has no such column.
         """
+        if not is_table(path):
+            raise ParamsError(f"metadata {path} must be a .csv, .tsv, .json, .jsonl or .parquet")
         rows: dict[str, About] = {}
-        for row in _table(path):
-            if not row.get("file"):
+        for row in read_table(path, encoding):
+            file = next((str(row[name]) for name in FILE if row.get(name)), "")
+            if not file:
                 raise ParamsError(f"{path} has a row without `file`; every row needs the name of its picture there")
-            rows[_relative(str(row["file"]), path, root)] = _about(row)
+            rows[_relative(file, path, root)] = About.read(row)
         return cls(rows)
 
     def about(self, name: str) -> About:
         """What is known of the picture `name`."""
         return self.rows.get(name, About())
-
-
-def _table(path: Path) -> Iterable[Mapping[str, Any]]:
-    if path.suffix == ".jsonl":
-        return list(read_json_lines(path))
-    if path.suffix != ".csv":
-        raise ParamsError(f"metadata {path} must be a .csv or a .jsonl")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return list(csv.DictReader(file))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ParamsError(f"metadata {path} cannot be read as CSV in UTF-8 ({error})") from error
 
 
 def _relative(file: str, table: Path, root: Path) -> str:
@@ -69,7 +79,14 @@ def _relative(file: str, table: Path, root: Path) -> str:
     return Path(file).as_posix()
 
 
-def _about(row: Mapping[str, Any]) -> About:
-    tags = row.get("tags") or ()
-    tags = tuple(tags.replace(",", " ").split()) if isinstance(tags, str) else tuple(str(tag) for tag in tags)
-    return About(**{key: str(row.get(key) or "") for key in KNOWN}, tags=tags)
+def _words(value: Any) -> str:
+    """A value as text: of a list its parts, of an object its name."""
+    match value:
+        case None | False | True:
+            return ""
+        case Mapping():
+            return next((words for name in WITHIN if (words := _words(value.get(name)))), "")
+        case list() | tuple():
+            return ", ".join(words for part in value if (words := _words(part)))
+        case _:
+            return str(value).strip()

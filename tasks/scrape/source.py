@@ -124,7 +124,10 @@ class Web(Protocol):
         ...
 
     def file(self, url: str, max_bytes: int) -> Path:
-        """A file that is no picture, whole, while the batch is open. PictureRefused where it is too large."""
+        """A file that is no picture, whole, fetched once; it stays until a person or the source removes it.
+
+        PictureRefused where it is too large.
+        """
         ...
 
 

@@ -42,16 +42,17 @@ def kept_out(place: str, trap: str) -> Blocked:
 class PoliteWeb:
     """One source's view of the web, or of the museum where `museum_port` is given.
 
-    `contact` is whom a site may write to; `pages` keeps answers, so that a run that goes on asks for none twice.
-    `private` names hosts that may be machines of one's own network.
+    `contact` is whom a site may write to; `pages` keeps answers, so that a run that goes on asks for none twice;
+    `files` keeps whole files for longer. `private` names hosts that may be machines of one's own network.
     """
 
     def __init__(
         self, manners: Manners, *, contact: str, pages: Path, opened: datetime, clock: Clock,
         museum_port: int | None = None, private: tuple[str, ...] = (), version: str = "0.1",
-        explain: Explain = lambda url, status, body: None,
+        explain: Explain = lambda url, status, body: None, files: Path | None = None,
     ) -> None:  # fmt: skip
         self._museum, self._pages, self._opened, self._clock = museum_port is not None, pages, opened, clock
+        self._files = files or pages
         self._last: Path | None = None
         agent = f"{AGENT}/{version} (collects pictures to learn from; {contact})"
         hosts = tuple(host + MUSEUM for host in manners.hosts) if self._museum else manners.hosts
@@ -107,8 +108,8 @@ class PoliteWeb:
         self.session.clock.sleep(seconds)
 
     def file(self, url: str, max_bytes: int) -> Path:
-        """A file that is no picture, kept while the batch is open; resumed where an earlier run broke off."""
-        path = self._page(url, {}).with_suffix(".file")
+        """A file that is no picture, fetched once; resumed where an earlier run broke off."""
+        path = self._files / self._page(url, {}).with_suffix(".file").name
         if not path.exists():
             part = path.with_suffix(".part")
             part.parent.mkdir(parents=True, exist_ok=True)
