@@ -245,7 +245,7 @@ def test_addresses_that_are_none_and_pages_that_are_no_pictures_end_under_a_name
     ("name", "data", "words"),
     [
         ("a.csv", b"link,text\nx,y\n", r"no column 'url'; it has: link, text; name the right one as query.url"),
-        ("a.csv", "url,caption\nhttps://a.example/1.jpg,Caf\xe9 am Meer\n".encode("latin-1"),
+        ("a.csv", "url,caption\nhttps://a.example/1.jpg,Café am Meer\n".encode("latin-1"),
          r"a.csv is not in utf-8 .the byte 0xe9 does not fit.; save it as UTF-8, or name its encoding"),
         ("a.json", b'{"url": "x"}', "holds no list of rows"), ("a.json", b"[1]", "has the row '1'"),
         ("a.json", b"[{", "cannot be read as json"), ("a.jsonl", b'{"url": 1}\n{"u', "cannot be read as jsonl"),
