@@ -1,7 +1,6 @@
 """A ready-made archive on the web: fetched once, whole, checked, and read as a folder is, without unpacking it."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -54,4 +53,4 @@ class Archive(Source[ArchiveQuery]):
                 f"{query.url} gave neither a .zip nor a .tar nor a .parquet (a page to log in at, perhaps); "
                 "download the archive by hand and say `use: folder` with its path"
             )
-        yield from pictures(file, PurePosixPath(urlsplit(query.url).path).name, query)
+        yield from pictures(file, query.url, query)
