@@ -7,8 +7,10 @@ from typing import Any
 from tasks.scrape.registry import find
 
 HOURLY = {  # requests an hour that we allow ourselves, well below what a site allows where it says so
+    "commons": 3000,  # its policy: two pictures at once, at most
     "flickr": 3000,  # its terms: 3600 by one key
     "google_images": 100,
+    "met": 1500,  # two requests a work
 }
 ELSEWHERE = 600  # of any other site
 LOOK = 5.0  # seconds between two looks at whether we were asked to stop

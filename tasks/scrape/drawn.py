@@ -31,7 +31,7 @@ class DrawnQuery(Settings):
 
 
 class Drawn(Source[DrawnQuery]):
-    """Our painter's pictures; without end, since the limit says when it is enough."""
+    """Pictures that our own painter draws, without end."""
 
     name = "drawn"
     Query = DrawnQuery

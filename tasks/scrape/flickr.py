@@ -70,7 +70,7 @@ class FlickrQuery(Settings):
 
 
 class Flickr(Source[FlickrQuery]):
-    """flickr.photos.search, whole."""
+    """Photographs of Flickr by words or tags, past its 4,000 a search, with author and licence."""
 
     name = "flickr"
     Query = FlickrQuery

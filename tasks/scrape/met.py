@@ -39,7 +39,7 @@ class MetQuery(Settings):
 
 
 class Met(Source[MetQuery]):
-    """The Metropolitan Museum of Art: works in the public domain."""
+    """The Metropolitan Museum of Art: works in the public domain, their pictures CC0."""
 
     name = "met"
     Query = MetQuery

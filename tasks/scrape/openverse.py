@@ -45,7 +45,7 @@ class OpenverseQuery(Settings):
 
 
 class Openverse(Source[OpenverseQuery]):
-    """Openly licensed pictures of many collections; some hundred a search."""
+    """Openverse: openly licensed pictures of many collections, some hundred a search."""
 
     name = "openverse"
     Query = OpenverseQuery

@@ -116,7 +116,7 @@ class SampleQuery(Settings):
 
 
 class Sample(Source[SampleQuery]):
-    """Photographs of installed packages; without end, since the limit says when it is enough."""
+    """Photographs that come inside installed packages, and details of them without end."""
 
     name = "sample"
     Query = SampleQuery

@@ -39,7 +39,7 @@ class UkiyoeQuery(Settings):
 
 
 class Ukiyoe(Source[UkiyoeQuery]):
-    """Japanese prints from many holdings; whose the pictures are, each holding says, and the site does not."""
+    """Japanese prints of ukiyo-e.org, from many holdings, which alone know whose each picture is."""
 
     name = "ukiyoe"
     Query = UkiyoeQuery
