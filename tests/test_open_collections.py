@@ -15,10 +15,10 @@ from tasks.scrape.museum.commons import CommonsSite
 from tasks.scrape.museum.faults import Fault
 from tasks.scrape.museum.met import MetSite
 from tasks.scrape.museum.openverse import OpenverseSite
-from tasks.scrape.museum.server import Museum
+from tasks.scrape.museum.server import Answer, Asked, Museum
 from tasks.scrape.registry import find
 from tasks.scrape.source import Item, Mark
-from tests.visits import collect, items_of, picture, visiting, works
+from tests.visits import SOURCES, collect, items_of, museum_of, picture, visiting, works
 
 ALL = commons.CommonsQuery(search="a")
 
@@ -133,6 +133,36 @@ def test_commons_that_is_behind_is_asked_again_when_it_wants(tmp_path: Path) -> 
     with pytest.raises(Transient, match=r"is busy \(Waiting for db1: 7 seconds lagged\)"):
         collect(tmp_path / "other", museum, "commons")
     assert all(asked.fields["maxlag"] == "5" for asked in museum.log)
+
+
+class Endless:
+    """Both APIs, giving the same page whatever is asked, and promising another one."""
+
+    hosts: tuple[str, ...] = ("api.openverse.org", "commons.wikimedia.org")
+
+    def __init__(self) -> None:
+        self.commons = CommonsSite(works(3))._page("work-00000.jpg", 0, None)
+        self.result = {"id": 1, "license": "by", "url": "https://a.example/1.jpg", "foreign_landing_url": "https://a"}
+
+    def answer(self, asked: Asked) -> Answer:
+        found = {"results": [self.result], "page_count": 10**9}
+        if asked.host == "commons.wikimedia.org":
+            found = {"query": {"pages": [self.commons]}, "continue": {"gcmcontinue": "file|1", "continue": "-||"}}
+        return Answer(json.dumps(found).encode(), "application/json")
+
+
+def test_paging_without_end_is_ended(discover: Any) -> None:
+    assert len(discover("openverse", Museum([Endless()]), searches=["a"])) == 4  # the page, its mark, and both again
+    with pytest.raises(ShapeChanged, match=r"leads back to where it was .*file.1"):
+        discover("commons", Museum([Endless()]), category="a")
+
+
+@pytest.mark.parametrize("name", ["openverse", "commons", "met"])
+def test_an_answer_that_breaks_off_is_no_answer(name: str, tmp_path: Path) -> None:
+    museum = museum_of(5)
+    museum.faults.append(Fault("json", SOURCES[name].listings))
+    with pytest.raises(Transient, match="gave something that is no JSON, three times"):
+        collect(tmp_path / "raw", museum, name)
 
 
 @pytest.mark.parametrize(

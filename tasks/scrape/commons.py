@@ -52,10 +52,14 @@ class Commons(Source[CommonsQuery]):
     def discover(self, query: CommonsQuery, web: Web, cursor: Mapping[str, Any] | None) -> Iterator[Item | Mark]:
         """The pictures in the order of the search or the category; a mark after each answer."""
         further: Mapping[str, str | int] | None = cursor["further"] if cursor else {}
+        been: list[Mapping[str, str | int]] = []
         while further is not None:
+            been.append(further)
             answer = _ask(web, {**_asked(query), **further})
             yield from (item for item in read_answer(answer, query) if _wanted(item, query))
             further = _further(answer)
+            if further in been:
+                raise ShapeChanged(f"Wikimedia Commons leads back to where it was ({dict(further)}); {MUST}")
             if further is not None:
                 yield Mark({"further": dict(further)})
 

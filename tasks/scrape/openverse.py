@@ -60,10 +60,12 @@ class Openverse(Source[OpenverseQuery]):
         """The pictures of each search, as far as it is shown; a mark after each page."""
         first, page = (cursor["search"], cursor["page"]) if cursor else (0, 1)
         for number in range(first, len(query.searches)):
-            further = True
+            further, seen = True, set[str]()
             while further:
                 items, further = read_page(web.json(web.at(API), page=page, **_asked(query, number)), page)
                 yield from items
+                further = further and not seen >= {item.key for item in items}  # a page again and again has no next
+                seen.update(item.key for item in items)
                 page += 1
                 yield Mark({"search": number, "page": page} if further else {"search": number + 1, "page": 1})
             page = 1
