@@ -45,7 +45,8 @@ class Train(LoopSettings):
     """How the four networks learn."""
 
     batch: int = Field(1, ge=1)  # as in the article; more is quicker a picture, and takes more epochs
-    layout: Literal["contiguous", "channels_last"] = "contiguous"  # reflected borders and instance norm are quicker so
+    # reflected borders and instance norm are quicker so
+    layout: Literal["auto", "contiguous", "channels_last"] = "contiguous"
     average_half_life: int = Field(0, ge=0)  # the article averages nothing
     loss: Literal["bce", "lsgan"] = "bce"  # cross-entropy as the article says; its code ran least squares
     rate_generator: float = Field(2e-4, gt=0)  # Adam's

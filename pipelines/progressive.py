@@ -310,21 +310,17 @@ class Progressive:
         if self.train.loss == "wgan":
             loss = loss + DRIFT * of_real.square().mean()
         if self.train.penalty > 0:
-            losses["slope"] = slope = self._slope(real, painted)
+            losses["slope"] = slope = self._slope(real, painted, run)
             loss = loss + self.train.penalty * slope
         self.optimizers["critic"].zero_grad()
         loss.backward()
         self.optimizers["critic"].step()
         return {name: value.detach() for name, value in losses.items()}
 
-    def _slope(self, real: Tensor, painted: Tensor) -> Tensor:
+    def _slope(self, real: Tensor, painted: Tensor, run: Run) -> Tensor:
         """Mean (|gradient of the critic| - 1)^2 between real and painted pictures, the norm taken in float32."""
         mixed = torch.lerp(real, painted, torch.rand(len(real), 1, 1, 1, device=real.device)).requires_grad_()
-        dtype = getattr(torch, self.train.precision)
-        # not through `run`: a compiled network cannot be derived twice
-        with torch.autocast(mixed.device.type, dtype=dtype, enabled=dtype != torch.float32):
-            logits = self.critic(mixed)
-        (gradient,) = torch.autograd.grad(logits.float().sum(), mixed, create_graph=True)
+        (gradient,) = torch.autograd.grad(run(self.critic, mixed, twice=True).sum(), mixed, create_graph=True)
         return ((gradient.flatten(1).square().sum(dim=1) + 1e-12).sqrt() - 1).square().mean()
 
     def _at_level(self, pictures: Tensor) -> Tensor:

@@ -91,12 +91,15 @@ def _train(recipe: RecipeParams, progress: Progress) -> None:
     from tasks.shard.feed import Feed
     from tasks.shard.read import ShardSet
     from tasks.train.precision import Precision
+    from tasks.train.ranks import Ranks
 
     settings: Any = recipe.train
     if settings.start is None and (begin := os.environ.get("BAREN_START")):  # a scheduled training's last weights
         settings = settings.model_copy(update={"start": begin})
     built = recipe.module.build(recipe.networks, recipe.train)
     device = Precision.of(settings).device
+    ranks = Ranks.joined()
+    shared = ranks if settings.population.seeds == 1 else Ranks()  # each process trains seeds of its own
     sets = {key: ShardSet(_shards(recipe, key), progress=progress) for key in built.reads}
     feeds = {
         key: Feed(
@@ -108,6 +111,8 @@ def _train(recipe: RecipeParams, progress: Progress) -> None:
             crop=settings.crop,
             flip=settings.flip,
             progress=progress,
+            rank=shared.number,
+            world=shared.world,
         )
         for key, shard_set in sets.items()
     }
@@ -121,7 +126,7 @@ def _train(recipe: RecipeParams, progress: Progress) -> None:
     }
     start = None if settings.start is None else find_start(settings.start, recipe.name)
     scratch = _scratch_of(recipe, record, start)
-    if start is None and not any(scratch.iterdir()):
+    if start is None and ranks.writes and not any(scratch.iterdir()):
         for sentence in left_behind(recipe.name, record, scratch):
             progress.say(sentence)
     train.run(
@@ -133,7 +138,9 @@ def _train(recipe: RecipeParams, progress: Progress) -> None:
         start=start,
         progress=progress,
         record=record,
+        ranks=ranks,
     )
+    ranks.leave()
 
 
 def _scratch_of(recipe: RecipeParams, record: Mapping[str, Any], start: Path | None) -> Path:

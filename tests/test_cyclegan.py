@@ -17,7 +17,7 @@ def tiny(**changes: Any) -> cyclegan.CycleGan:
     return cyclegan.build(cyclegan.Networks(**shapes), cyclegan.Train(**changes))
 
 
-def plain(network: nn.Module, *inputs: Tensor) -> Any:
+def plain(network: nn.Module, *inputs: Tensor, twice: bool = False) -> Any:
     return network(*inputs)
 
 

@@ -39,7 +39,7 @@ def test_the_generator_learns_from_features_alone() -> None:
     )  # fmt: skip
     recipe.critic.eval()
     same = recipe.generator(torch.randn(4, 100))
-    losses = recipe._generator_step(same.detach(), same, lambda network, *inputs: network(*inputs))
+    losses = recipe._generator_step(same.detach(), same, lambda network, *inputs, **_: network(*inputs))
     assert float(losses["matching"]) == pytest.approx(0, abs=1e-12)
     for parameter in recipe.generator.parameters():
         assert parameter.grad is not None

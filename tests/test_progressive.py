@@ -25,7 +25,7 @@ def tiny(networks: dict[str, Any] | None = None, **changes: Any) -> progressive.
     return progressive.build(progressive.Networks(**shapes), progressive.Train(**{"batch": 4, **changes}))
 
 
-def plain(network: nn.Module, *inputs: Tensor) -> Any:
+def plain(network: nn.Module, *inputs: Tensor, twice: bool = False) -> Any:
     return network(*inputs)
 
 

@@ -107,7 +107,7 @@ def test_a_step_changes_every_network(row: Row) -> None:
     before = {name: [weight.detach().clone() for weight in net.parameters()] for name, net in recipe.networks.items()}
     pictures = {key: Pictures(seed, row.side).batch(0).images for key, seed in (("from", 1), ("to", 2))}
     for step in range(6):
-        losses = recipe.step(step, pictures, lambda network, *inputs: network(*inputs))
+        losses = recipe.step(step, pictures, lambda network, *inputs, **_: network(*inputs))
         assert all(loss.ndim == 0 and not loss.requires_grad for loss in losses.values())
     for name, network in recipe.networks.items():
         for old, new in zip(before[name], network.parameters(), strict=True):

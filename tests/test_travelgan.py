@@ -25,7 +25,7 @@ def tiny(**changes: Any) -> travelgan.TravelGan:
     return travelgan.build(travelgan.Networks(**{**shapes, **networks}), travelgan.Train(**changes))
 
 
-def plain(network: nn.Module, *inputs: Tensor) -> Any:
+def plain(network: nn.Module, *inputs: Tensor, twice: bool = False) -> Any:
     return network(*inputs)
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tasks.progress import Progress
+    from tasks.train.ranks import Ranks
     from tasks.train.recipe import Feed, Recipe
     from tasks.train.settings import Train
 
@@ -25,13 +26,14 @@ def run(
     progress: "Progress",
     record: Mapping[str, Any],
     start: Path | None = None,
+    ranks: "Ranks | None" = None,
 ) -> None:
     """Train `recipe`; see tasks.train.stage.run."""
     from tasks.train.stage import run as train
 
     train(
         recipe=recipe, feeds=feeds, settings=settings, out=out, scratch=scratch, progress=progress, record=record,
-        start=start,
+        start=start, ranks=ranks,
     )  # fmt: skip
 
 

@@ -73,6 +73,22 @@ class Board:
         self._tables[table].append({"step": step, **values})
 
 
+class NoBoard(Board):
+    """Of a process that leaves all writing to another."""
+
+    def __init__(self) -> None: ...
+
+    def losses(self, step: int, epoch: float, losses: Mapping[str, float], pictures_per_second: float) -> None: ...
+
+    def scores(self, step: int, epoch: float, scores: Mapping[str, float]) -> None: ...
+
+    def grid(self, name: str, rows: Mapping[str, Tensor], step: int) -> None: ...
+
+    def write(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 def as_grid(rows: list[Tensor], gap: int = 2) -> Tensor:
     """uint8 [H,W,3]: each of `rows`, [B,3,h,w] in (-1,1), becomes one row of pictures with white gaps between.
 

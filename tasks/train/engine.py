@@ -7,7 +7,8 @@ the batch included; only batch norm in training sees its part alone. It costs on
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -15,14 +16,22 @@ from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
 from tasks.train.precision import Precision
+from tasks.train.ranks import Ranks
 from tasks.train.recipe import Recipe
 from tasks.train.settings import Train
+
+Compute = Literal["eager", "compiled", "graphs"]
+Layout = Literal["contiguous", "channels_last"]
+LAYOUTS: Mapping[Layout, str] = {"contiguous": "contiguous_format", "channels_last": "channels_last"}
 
 
 @dataclass(frozen=True)
 class Choice:
     """What is settled before the first step; a run keeps it to its end, since other ways round differently."""
 
+    device: str  # "cpu" or "cuda"
+    compute: Compute
+    layout: Layout
     threads: int  # on the CPU
     micro_batch: int | None  # pictures in memory at a time; None: all
 
@@ -30,40 +39,75 @@ class Choice:
 class Engine:
     """Computes a recipe's networks; `run` is what a recipe's step is handed."""
 
-    def __init__(self, precision: Precision, choice: Choice) -> None:
-        self.precision, self.choice = precision, choice
+    def __init__(self, precision: Precision, choice: Choice, ranks: Ranks) -> None:
+        self.precision, self.ranks, self.settled = precision, ranks, False
+        self.choice = choice
+        self._compiled = WeakKeyDictionary[nn.Module, Any]()
 
     @classmethod
-    def of(cls, settings: Train) -> "Engine":
-        """What `settings` name; raises ParamsError for a GPU that is not there."""
-        return cls(Precision.of(settings), Choice(torch.get_num_threads(), settings.micro_batch))
+    def of(cls, settings: Train, ranks: Ranks) -> "Engine":
+        """What `settings` name, to be settled where they say auto; raises ParamsError for a GPU that is not there."""
+        precision = Precision.of(settings)
+        compute = "eager" if settings.compute == "auto" else settings.compute
+        layout = "channels_last" if settings.layout == "auto" else settings.layout
+        threads = settings.threads or torch.get_num_threads()
+        return cls(precision, Choice(precision.device.type, compute, layout, threads, settings.micro_batch), ranks)
 
     @property
     def device(self) -> torch.device:
         """Where networks and pictures are."""
         return self.precision.device
 
-    def run(self, network: nn.Module, *inputs: Any) -> Any:
-        """The network's output (a tensor or a tuple of them) in float32, of inputs whose first dimension is B."""
-        with self.precision.autocast():
-            output = in_parts(network, inputs, self.choice.micro_batch)
-        return output.float() if isinstance(output, Tensor) else tuple(part.float() for part in output)
-
-    def place(self, recipe: Recipe) -> None:
-        """Bring a recipe's networks and optimizers here."""
-        self.precision.place(recipe)
+    def settle(self, choice: Choice) -> None:
+        """From now on compute so."""
+        self.choice, self.settled = choice, True
+        self.precision = replace(self.precision, layout=getattr(torch, LAYOUTS[choice.layout]))
+        self._compiled.clear()
+        torch.set_num_threads(choice.threads)
 
     def take_parts_of(self, size: int) -> None:
         """From now on compute `size` pictures at a time."""
-        self.choice = replace(self.choice, micro_batch=size)
+        self.settle(replace(self.choice, micro_batch=size))
 
     def state(self) -> dict[str, Any]:
         """The choice, for a checkpoint."""
         return asdict(self.choice)
 
     def take(self, state: Mapping[str, Any]) -> None:
-        """Go on as a checkpoint's run was computed."""
-        self.choice = Choice(**state)
+        """Go on as a checkpoint's run was computed; on another kind of device only in parts of the same size."""
+        saved = Choice(**state)
+        if saved.device == self.choice.device:
+            self.settle(saved)
+        else:
+            self.choice = replace(self.choice, micro_batch=saved.micro_batch)
+
+    def run(self, network: nn.Module, *inputs: Any, twice: bool = False) -> Any:
+        """See tasks.train.recipe.Run."""
+        num = len(inputs[0])
+        ours = tuple(self.ranks.share(value) if _is_batch(value, num) else value for value in inputs)
+        with self.precision.autocast():
+            # a compiled network cannot be derived twice
+            way = network if twice else self._way(network)
+            output = in_parts(way, ours, self.choice.micro_batch)
+        if self.choice.compute == "graphs":  # whose memory is written over by the next replay
+            output = output.clone() if isinstance(output, Tensor) else tuple(part.clone() for part in output)
+        if isinstance(output, Tensor):
+            return self.ranks.gathered(output.float())
+        return tuple(self.ranks.gathered(part.float()) for part in output)
+
+    def place(self, recipe: Recipe) -> None:
+        """Bring a recipe's networks and optimizers here."""
+        self.ranks.bind(recipe)
+        self.precision.place(recipe)
+
+    def _way(self, network: nn.Module) -> Any:
+        """The network, or its compiled form."""
+        if self.choice.compute == "eager" or self.choice.micro_batch is not None:
+            return network
+        if network not in self._compiled:
+            mode = "reduce-overhead" if self.choice.compute == "graphs" else None
+            self._compiled[network] = torch.compile(network, dynamic=False, mode=mode)
+        return self._compiled[network]
 
 
 def in_parts(network: nn.Module, inputs: tuple[Any, ...], size: int | None) -> Any:

@@ -15,15 +15,17 @@ import torch
 from torch import Tensor
 
 from tasks.errors import CheckpointError, Stopped, TrainingFailed
-from tasks.files import write_json
+from tasks.files import read_json, write_json
 from tasks.progress import Progress
 from tasks.train import checkpoint
 from tasks.train.average import decay_at, update_average
-from tasks.train.board import Board
+from tasks.train.board import Board, NoBoard
 from tasks.train.checkpoint import Point
 from tasks.train.engine import Engine
 from tasks.train.judge import PICTURES, judge
 from tasks.train.precision import seed_chance
+from tasks.train.probe import choose
+from tasks.train.ranks import Ranks, Together
 from tasks.train.recipe import Feed, Losses, Pictures, Recipe
 from tasks.train.record import described
 from tasks.train.settings import Train
@@ -41,11 +43,12 @@ class Training:
     """One run: what it works with, and how far it is."""
 
     def __init__(
-        self, recipe: Recipe, feeds: Mapping[str, Feed], settings: Train, folder: Path, progress: Progress
+        self, recipe: Recipe, feeds: Mapping[str, Feed], settings: Train, folder: Path, progress: Progress, ranks: Ranks
     ) -> None:
-        self.recipe, self.feeds, self.settings = recipe, feeds, settings
-        self.folder, self.progress = folder, progress
-        self.engine = Engine.of(settings)
+        self.recipe, self.feeds, self.settings, self.folder = recipe, feeds, settings, folder
+        self.ranks = ranks
+        self.progress = progress if ranks.world == 1 else Together(progress, ranks)
+        self.engine = Engine.of(settings, ranks)
         self.steps_per_epoch = max(feed.steps_per_epoch for feed in feeds.values())
         self.num_steps = settings.epochs * self.steps_per_epoch
         self.choosing = min(settings.population.epoch * self.steps_per_epoch, self.num_steps)  # the step of the choice
@@ -58,17 +61,22 @@ class Training:
 
     def begin(self, record: Mapping[str, Any], start: Path | None) -> None:
         """Load the checkpoint of an interrupted run, or record a new one and what it begins with."""
-        resumed = (self.folder / "last").exists()
+        resumed = bool(self.ranks.agreed((self.folder / "last").exists()))
         self.engine.place(self.recipe)
         if resumed:
             self._load(self.folder / "last")
         elif start is not None:
             self._start_from(start)
-        self.board = Board(self.folder, resume_at=self.done if resumed else 0)
+        if not self.engine.settled:
+            choose(self.engine, self.recipe, self._pictures(0), self.settings, self.progress)
+            self.engine.place(self.recipe)
+        self.board = self._open_board(self.done if resumed else 0)
         self.fixed = self._fixed_pictures()
         self.watch = Watch(self.fixed["to"], self.fixed.get("from"))
         if not resumed:
-            write_json(self.folder / "run.json", {**described(self.settings), **record})
+            if self.ranks.writes:
+                run = {**described(self.settings), **record, "engine": self.engine.state()}
+                write_json(self.folder / "run.json", run)
             count = self.settings.preview_pictures
             self.board.grid("reals", {key: pictures[:count] for key, pictures in self.fixed.items()}, 0)
             self._show("untrained")
@@ -84,9 +92,10 @@ class Training:
         try:
             while not self._reached(end):
                 pass
-            if not (self.folder / "best").exists():
+            if self.ranks.agreed(not (self.folder / "best").exists()):
                 self._preview()
             self._save("last")
+            self.ranks.wait()
         except Stopped:
             self._save("last")
             raise
@@ -100,9 +109,9 @@ class Training:
             for step in self.progress.track(range(self.done, end), what, self.num_steps, "steps", self.done):
                 self._step(step)
                 self._once_in_a_while()
-                if time.monotonic() - self.began >= self.settings.seconds_allowed:
+                if time.monotonic() - self.began >= self.settings.seconds_allowed and self.done < end:
                     self.progress.say(f"stop_after {self.settings.stop_after} is over; run it again to go on")
-                    raise Stopped(signal.SIGALRM)
+                    self.progress.stop_requested = signal.SIGALRM
         except Exploded as failure:
             self._go_back(failure)
             return False
@@ -114,7 +123,7 @@ class Training:
     def _step(self, step: int) -> None:
         if self.recipe.advance(step, self.num_steps):
             self.engine.place(self.recipe)
-        pictures = {key: feed.batch(step).images for key, feed in self.feeds.items()}
+        pictures = self._pictures(step)
         seed_chance(self.settings.seed, step)
         self._sum(self.recipe.step(step, pictures, self.engine.run))
         decay = decay_at(step, self.settings.batch, self.settings.average_half_life)
@@ -145,30 +154,36 @@ class Training:
 
     def _take_less(self, failure: torch.OutOfMemoryError) -> None:
         """Return to the last checkpoint and compute in parts of half the size; fail where a part is one picture."""
-        size = self.engine.choice.micro_batch or self.settings.batch
-        if size == 1:
+        size = min(self.engine.choice.micro_batch or self.settings.batch, self.settings.batch // self.ranks.world)
+        if size == 1 or self.ranks.world > 1:  # where there are several, the others may have room, and wait
             raise TrainingFailed(
-                f"{self.recipe.name}: memory ran out with one picture at a time; lower networks.filters or side, or "
-                "take a larger device"
+                f"{self.recipe.name}: memory ran out with parts of {size}; lower train.micro_batch, or "
+                "networks.filters or side, or take a larger device"
             ) from failure
         self._return()
         half = -(-size // 2)
         self.engine.take_parts_of(half)
         self._save("last")
+        path = self.folder / "run.json"
+        write_json(path, {**read_json(path), "engine": self.engine.state()})
         self.progress.say(
             f"{self.recipe.name}: memory ran out; from step {self.done:,} on networks compute {half} pictures at a "
             f"time, and losses see {self.settings.batch} as before"
         )
 
     def _return(self) -> None:
+        self.ranks.wait()
         self._load(self.folder / "last")
         self.board.close()
-        self.board = Board(self.folder, resume_at=self.done)
+        self.board = self._open_board(self.done)
+
+    def _open_board(self, resume_at: int) -> Board:
+        return Board(self.folder, resume_at) if self.ranks.writes else NoBoard()
 
     def _load(self, folder: Path) -> None:
         point = checkpoint.load(folder, self.recipe, self.engine.device)
-        self.engine.place(self.recipe)
         self.engine.take(point.loop["engine"])
+        self.engine.place(self.recipe)
         self.done = point.step
         self.best, self.alarms = point.loop["best"], point.loop["alarms"]
         self.sums, self.summed = point.loop["sums"], point.loop["summed"]
@@ -189,10 +204,10 @@ class Training:
         if checkpoint.feeds_of(folder, self.recipe) == self._fingerprints():
             self._load(folder)
             best = folder.with_name("best")
-            if best.exists():
-                shutil.copytree(best, self.folder / "best", dirs_exist_ok=True)
-            else:
+            if not best.exists():
                 self.best = math.inf
+            elif self.ranks.writes:
+                shutil.copytree(best, self.folder / "best", dirs_exist_ok=True)
         else:
             checkpoint.load(folder, self.recipe, self.engine.device)
             self.engine.place(self.recipe)
@@ -207,6 +222,8 @@ class Training:
     def _save(self, which: str, score: float | None = None) -> None:
         """Write a checkpoint; weights spoiled by a loss that is no number are never saved over sound ones."""
         self._means()
+        if not self.ranks.writes:
+            return
         loop = {
             "best": self.best, "alarms": self.alarms, "sums": self.sums, "summed": self.summed,
             "went_back": self.went_back, "engine": self.engine.state(),
@@ -273,11 +290,17 @@ class Training:
         few = {key: pictures[: self.settings.preview_pictures] for key, pictures in self.fixed.items()}
         self.board.grid(name, self.recipe.preview(few), self.done)
 
+    def _pictures(self, step: int) -> Pictures:
+        """The pictures of a step, whole: those that all processes have of it."""
+        return {key: self.ranks.gathered(feed.batch(step).images) for key, feed in self.feeds.items()}
+
     def _fixed_pictures(self) -> Pictures:
         """The pictures every preview shows: those of the first batches, as many as a preview compares."""
         num_batches = -(-max(PICTURES, self.settings.preview_pictures) // self.settings.batch)
         return {
-            key: torch.cat([feed.batch(step).images for step in range(min(num_batches, feed.steps_per_epoch))])
+            key: torch.cat(
+                [self.ranks.gathered(feed.batch(step).images) for step in range(min(num_batches, feed.steps_per_epoch))]
+            )
             for key, feed in self.feeds.items()
         }
 

@@ -4,23 +4,23 @@ population.json       a row a seed: how it was judged, whether it was kept, and 
 seed-N/               a run each: run.json, losses.csv, scores.csv, samples/, board/; best/ and last/ of a kept one
 best/, last/, ...     those of the kept seed whose best moment is the nearest to the real pictures
 
-One after another, since on one device that is as fast as together: a network of a useful size keeps it busy.
+One after another in one process; side by side where torchrun started several, one seed each, on a device each.
 """
 
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from tasks.errors import TrainingFailed
 from tasks.files import read_json, write_json
 from tasks.progress import Progress
 from tasks.train.board import read_table
 from tasks.train.loop import Training
+from tasks.train.ranks import Ranks
 from tasks.train.settings import Train
 
-TABLE = "population.json"
+TABLE, MEMBER = "population.json", "member.json"
 Begin = Callable[[int, Path], Training]  # (seed, folder) -> a run that has begun, or goes on
 
 
@@ -40,27 +40,31 @@ class Member:
     chosen: bool = False  # the model painted with
 
 
-def train(begin: Begin, folder: Path, settings: Train, name: str, progress: Progress) -> None:
+def train(begin: Begin, folder: Path, settings: Train, name: str, progress: Progress, ranks: Ranks) -> None:
     """Train the population that `settings` name in `folder`; goes on where an interrupted one was.
 
-    Raises TrainingFailed where every seed failed.
+    Of several processes each trains seeds of its own. Raises TrainingFailed where every seed failed.
     """
-    if not (folder / TABLE).exists():
-        members = chosen([_judged(begin, folder, seed) for seed in seeds(settings)], settings.population.keep)
-        for member in members:
-            progress.say(f"{name}, seed {member.seed}: {member.why}")
-            if not member.kept:
-                for which in ("best", "last"):
-                    shutil.rmtree(_home(folder, member.seed) / which, ignore_errors=True)
-        _write(folder, members)
-    members = [Member(**row) for row in read_json(folder / TABLE)]
-    ended = [_ended(begin, folder, member) for member in members]
-    reached = [member for member in ended if member.best is not None]
+    if ranks.agreed(not (folder / TABLE).exists()):
+        for seed in seeds(settings)[ranks.number :: ranks.world]:
+            _write(folder, _judged(begin, folder, seed))
+        ranks.wait()
+        if ranks.writes:
+            _choose(folder, settings, name, progress)
+        ranks.wait()
+    kept = [member for member in _table(folder) if member.kept]
+    for member in kept[ranks.number :: ranks.world]:
+        _write(folder, _ended(begin, folder, member))
+    ranks.wait()
+    members = [_read(folder, seed) for seed in seeds(settings)]
+    reached = [member for member in members if member.best is not None]
     if not reached:
-        raise TrainingFailed(f"{name}: no seed came to its end; {ended[0].why}")
+        raise TrainingFailed(f"{name}: no seed came to its end; {members[0].why}")
     first = min(reached, key=lambda member: member.best or 0.0)
-    _write(folder, [replace(member, chosen=member is first) for member in ended])
-    shutil.copytree(_home(folder, first.seed), folder, dirs_exist_ok=True)
+    if ranks.writes:
+        shutil.copytree(_home(folder, first.seed), folder, dirs_exist_ok=True)
+        (folder / MEMBER).unlink()
+        write_json(folder / TABLE, [asdict(replace(member, chosen=member is first)) for member in members])
 
 
 def seeds(settings: Train) -> list[int]:
@@ -114,10 +118,29 @@ def _ended(begin: Begin, folder: Path, member: Member) -> Member:
     return replace(member, best=read_json(home / "best" / "checkpoint.json")["score"])
 
 
+def _choose(folder: Path, settings: Train, name: str, progress: Progress) -> None:
+    """Write the table, say it, and drop the checkpoints of those that are not kept."""
+    members = chosen([_read(folder, seed) for seed in seeds(settings)], settings.population.keep)
+    for member in members:
+        _write(folder, member)
+        progress.say(f"{name}, seed {member.seed}: {member.why}")
+        if not member.kept:
+            for which in ("best", "last"):
+                shutil.rmtree(_home(folder, member.seed) / which, ignore_errors=True)
+    write_json(folder / TABLE, [asdict(member) for member in members])
+
+
 def _home(folder: Path, seed: int) -> Path:
     return folder / f"seed-{seed}"
 
 
-def _write(folder: Path, members: list[Member]) -> None:
-    rows: list[dict[str, Any]] = [asdict(member) for member in members]
-    write_json(folder / TABLE, rows)
+def _read(folder: Path, seed: int) -> Member:
+    return Member(**read_json(_home(folder, seed) / MEMBER))
+
+
+def _write(folder: Path, member: Member) -> None:
+    write_json(_home(folder, member.seed) / MEMBER, asdict(member))
+
+
+def _table(folder: Path) -> list[Member]:
+    return [Member(**row) for row in read_json(folder / TABLE)]

@@ -28,7 +28,7 @@ class Precision:
         if settings.device == "cuda" and not torch.cuda.is_available():
             raise ParamsError("train.device is 'cuda' and PyTorch sees no GPU here; set it to auto or cpu")
         gpu = settings.device == "cuda" or (settings.device == "auto" and torch.cuda.is_available())
-        layout = torch.channels_last if settings.layout == "channels_last" else torch.contiguous_format
+        layout = torch.contiguous_format if settings.layout == "contiguous" else torch.channels_last
         return cls(torch.device("cuda" if gpu else "cpu"), getattr(torch, settings.precision), layout)
 
     def autocast(self) -> AbstractContextManager[Any]:

@@ -3,7 +3,7 @@
 The loop owns devices, precision, seeds, checkpoints, previews; the recipe owns which loss reaches which network.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol, Self, runtime_checkable
 
 from torch import Tensor, nn
@@ -11,7 +11,18 @@ from torch.optim import Optimizer
 
 Losses = Mapping[str, Tensor]  # name -> scalar, detached, on the device
 Pictures = Mapping[str, Tensor]  # "from", "to" -> float32 [B,3,H,W] in (-1,1)
-Run = Callable[..., Any]  # run(network, *inputs): the network's output in float32, computed at the run's precision
+
+
+class Run(Protocol):
+    """How a step computes a network."""
+
+    def __call__(self, network: nn.Module, *inputs: Any, twice: bool = False) -> Any:
+        """The network's output in float32, a tensor or a tuple of them, computed as the run's engine chose.
+
+        Inputs as long as the first one, B, are pictures or noise; `twice` says that the output's gradient will be
+        derived once more, as gradient penalties do.
+        """
+        ...
 
 
 class Batch(Protocol):

@@ -35,7 +35,9 @@ class Train(Settings):
     flip: bool = False  # mirror half of the pictures
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: the GPU where there is one
     precision: Literal["float32", "bfloat16"] = "float32"  # of the networks' inside; losses stay in float32
-    layout: Literal["contiguous", "channels_last"] = "channels_last"  # of the networks' memory
+    layout: Literal["auto", "contiguous", "channels_last"] = "channels_last"  # of the networks' memory; auto: probed
+    compute: Literal["auto", "eager", "compiled", "graphs"] = "auto"  # auto: probed on a GPU; on a CPU compiling loses
+    threads: int | None = Field(None, ge=1)  # of the CPU; None: as many as PyTorch takes, which the run then keeps
     micro_batch: int | None = Field(
         None, ge=1
     )  # pictures in memory at a time; None: all of a batch, and fewer if it must

@@ -11,6 +11,7 @@ from tasks.progress import Progress
 from tasks.train import population
 from tasks.train.card import write_card
 from tasks.train.loop import Training
+from tasks.train.ranks import Ranks
 from tasks.train.recipe import Feed, Recipe
 from tasks.train.record import described
 from tasks.train.settings import Train
@@ -26,36 +27,45 @@ def run(
     progress: Progress,
     record: Mapping[str, Any],
     start: Path | None = None,
+    ranks: Ranks | None = None,
 ) -> None:
     """Train `recipe` on `feeds` ("from", "to") and write it to `out`; goes on from what `scratch` holds of this run.
 
     A new run begins with the checkpoint in `start`: on the same pictures in the same batches it goes on from there
     exactly, on others it begins at step 0 with those weights.
 
-    `record` is what run.json tells beside the versions: params, fingerprints of the data. Writes last/, best/,
-    run.json, CARD.md, losses.csv, scores.csv, samples/ and board/, and what tasks.train.population says where there are
-    several seeds. Raises TrainingFailed for too few pictures or a loss that is no number, CheckpointError for a
-    checkpoint that does not fit, NoRoom, and Stopped, with all saved.
+    `ranks` are the processes that share the work, by default this one alone: they share every batch (`feeds` then give
+    each its part), or where there are several seeds each trains its own. `record` is what run.json tells beside the
+    versions: params, fingerprints of the data. What is written, tasks.train.board and tasks.train.population tell; and
+    CARD.md. Raises TrainingFailed for too few pictures or a loss that is no number, CheckpointError for a checkpoint
+    that does not fit, NoRoom, and Stopped, with all saved.
     """
     feeds = {key: feeds[key] for key in recipe.reads}
     _require_pictures(feeds, settings)
-    if not (scratch / "run.json").exists():
+    ranks = ranks or Ranks()
+    many = settings.population.seeds > 1
+    if ranks.writes and not (scratch / "run.json").exists():
         write_json(scratch / "run.json", {**described(settings), **record})
 
     def begun(seed: int, folder: Path) -> Training:
         one = recipe if seed == settings.seed else recipe.sibling(seed)
-        training = Training(one, feeds, settings.model_copy(update={"seed": seed}), folder, progress)
+        training = Training(
+            one, feeds, settings.model_copy(update={"seed": seed}), folder, progress,
+            Ranks() if many else ranks,
+        )  # fmt: skip
         training.begin(record, start)
         return training
 
-    if settings.population.seeds == 1:
-        begun(settings.seed, scratch).go_on()
+    if many:
+        population.train(begun, scratch, settings, recipe.name, progress, ranks)
     else:
-        population.train(begun, scratch, settings, recipe.name, progress)
-    write_card(scratch, recipe.name)
-    with no_half_folder(out) as whole:
-        shutil.copytree(scratch, whole, dirs_exist_ok=True)
-    shutil.rmtree(scratch)
+        begun(settings.seed, scratch).go_on()
+    if ranks.writes:
+        write_card(scratch, recipe.name)
+        with no_half_folder(out) as whole:
+            shutil.copytree(scratch, whole, dirs_exist_ok=True)
+        shutil.rmtree(scratch)
+    ranks.wait()
 
 
 def _require_pictures(feeds: Mapping[str, Feed], settings: Train) -> None:

@@ -1,0 +1,165 @@
+"""How networks are computed: in parts that see no less, and in smaller ones where memory runs out."""
+
+import copy
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_run import Pictures, StopAfter, small, trained, weights
+from torch import Tensor, nn
+
+from pipelines import portraits, progressive, travelgan
+from tasks.errors import Stopped, TrainingFailed
+from tasks.files import read_json
+from tasks.progress import Progress
+from tasks.train import probe
+from tasks.train.engine import Choice, Engine, in_parts
+from tasks.train.ranks import Ranks
+from tasks.train.spectral import normalise_spectrum
+
+
+def gradients(network: nn.Module, pictures: Tensor, size: int | None, penalty: bool) -> list[Tensor]:
+    """Of a loss over pairs of pictures, and of a gradient penalty, by weights and pictures."""
+    pictures = pictures.clone().requires_grad_()
+    output = in_parts(network, (pictures,), size)
+    loss = (output[:, None] - output[None]).square().mean()
+    if penalty:
+        (slope,) = torch.autograd.grad(output.sum(), pictures, create_graph=True)
+        loss = loss + slope.square().sum()
+    network.zero_grad()
+    loss.backward()
+    return [pictures.grad, *(weight.grad for weight in network.parameters())]  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("penalty", [False, True])
+def test_a_loss_over_pairs_has_the_same_gradient_in_parts(penalty: bool) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 4, 2, 1), nn.InstanceNorm2d(4), nn.Tanh(), nn.Flatten(), nn.Linear(1024, 3))
+    pictures = Pictures(1).pictures[:6]
+    whole = gradients(network, pictures, None, penalty)
+    for size in (1, 2, 4):  # the last leaves a smaller part
+        for one, other in zip(whole, gradients(network, pictures, size, penalty), strict=True):
+            torch.testing.assert_close(other, one, rtol=1e-3, atol=1e-5)
+
+
+def test_parts_are_computed_again_to_the_bit_though_their_buffers_have_moved_on() -> None:
+    """In training each pass moves running statistics and singular vectors; the second pass must not see that."""
+    network = normalise_spectrum(nn.Sequential(nn.Conv2d(3, 4, 4, 2, 1), nn.BatchNorm2d(4), nn.Tanh()))
+    kept = copy.deepcopy(network)  # whose activations are all kept
+    pictures = Pictures(1).pictures[:4]
+    parts, whole = in_parts(network, (pictures,), 2), torch.cat([kept(part) for part in pictures.split(2)])
+    assert torch.equal(parts, whole)
+    for output in (parts, whole):
+        output.square().sum().backward()
+    for one, other in zip(network.parameters(), kept.parameters(), strict=True):
+        assert torch.equal(one.grad, other.grad)  # type: ignore[arg-type]
+    for one, other in zip(network.buffers(), kept.buffers(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("module", "networks", "block"),
+    [
+        (travelgan, {"side": 32, "filters": 4, "levels": 2, "latent": 8, "norm": "none", "spectral": ()}, {}),
+        (
+            progressive,
+            {"side": 32, "first": 32, "form": "karras", "filters": 4, "widest": 16, "noise": 8, "group": 1},
+            {"loss": "wgan", "penalty": 10.0, "strength": 0.0},
+        ),
+    ],
+    ids=["travelgan", "progressive"],
+)
+def test_a_recipe_in_parts_learns_what_it_learns_whole(
+    module: Any, networks: dict[str, Any], block: dict[str, Any], tmp_path: Path
+) -> None:
+    settings = {"epochs": 1, "batch": 4, "log_every": 1, "preview_pictures": 4, "layout": "contiguous", **block}
+    losses: list[list[list[float]]] = []
+    for size in (None, 2):
+        train = module.Train(**settings, micro_batch=size)
+        recipe = module.build(module.Networks(**networks), train)
+        out = trained(tmp_path / f"{size}", train, recipe=recipe)
+        rows = (out / "losses.csv").read_text().splitlines()[1:]
+        losses.append([[float(value) for value in row.split(",")] for row in rows])
+    for whole, parts in zip(*losses, strict=True):
+        assert parts == pytest.approx(whole, rel=1e-3, abs=1e-4)
+
+
+def test_memory_that_runs_out_halves_the_parts_and_keeps_the_batch(tmp_path: Path) -> None:
+    """Out of memory at the third step, as on a GPU whose room is taken by others meanwhile."""
+    settings = small(epochs=1)
+    recipe = travelgan.build(travelgan.Networks(side=32, filters=4, levels=2, latent=8), settings)
+    step, ran_out = recipe.step, []
+
+    def hungry(number: int, *rest: Any) -> Any:
+        if number == 2 and not ran_out:
+            ran_out.append(number)
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return step(number, *rest)
+
+    recipe.step = hungry  # type: ignore[method-assign]
+    told = io.StringIO()
+    out = trained(tmp_path / "halved", settings, Progress(told), recipe)
+    assert "from step 0 on networks compute 2 pictures at a time, and losses see 4 as before" in told.getvalue()
+    asked = trained(tmp_path / "asked", small(epochs=1, micro_batch=2))
+    assert weights(out / "last") == weights(asked / "last")
+    assert read_json(out / "run.json")["engine"]["micro_batch"] == 2
+
+
+def test_memory_too_small_for_one_picture_is_said(tmp_path: Path) -> None:
+    settings = portraits.Train(epochs=1, batch=2, preview_pictures=2, device="cpu")
+    recipe = portraits.build(portraits.Networks(side=32, filters=4, features=8), settings)
+
+    def hungry(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    recipe.step = hungry  # type: ignore[method-assign]
+    with pytest.raises(TrainingFailed, match="portraits: memory ran out with parts of 1; lower"):
+        trained(tmp_path, settings, recipe=recipe)
+    assert (tmp_path / "scratch/last/checkpoint.json").exists()
+
+
+def test_what_a_probe_chose_is_kept_when_the_run_is_resumed(tmp_path: Path) -> None:
+    told = io.StringIO()
+    settings = small(layout="auto", device="cpu")
+    with pytest.raises(Stopped):
+        trained(tmp_path, settings, StopAfter(2))
+    chosen = read_json(tmp_path / "scratch/run.json")["engine"]
+    assert chosen["layout"] in ("channels_last", "contiguous")
+    assert chosen["threads"] == torch.get_num_threads()
+    other = {"channels_last": "contiguous", "contiguous": "channels_last"}[chosen["layout"]]
+    settled = small(layout=other, device="cpu")  # what another machine might have found
+    out = trained(tmp_path, settled, Progress(told))
+    assert "probing" not in told.getvalue()
+    assert read_json(out / "run.json")["engine"] == chosen
+    assert weights(out / "last") == weights(trained(tmp_path / "named", small(layout=chosen["layout"])) / "last")
+
+
+def test_a_way_that_is_slower_fails_or_loses_otherwise_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def choice(seconds: dict[str, float], losses: dict[str, float]) -> str:
+        def timed(way: Choice, *_: Any) -> tuple[dict[str, float], float]:
+            if seconds[way.compute] == 0:
+                raise RuntimeError("no compiler")
+            return {"critic": losses.get(way.compute, 1.0)}, seconds[way.compute]
+
+        monkeypatch.setattr(probe, "_timed", timed)
+        settings = small(device="cpu")
+        engine = Engine.of(settings, Ranks())
+        engine.choice = replace(engine.choice, device="cuda")  # where compiling is tried
+        recipe = travelgan.build(travelgan.Networks(side=32, filters=4, levels=2, latent=8), settings)
+        probe.choose(engine, recipe, {}, settings, Progress(io.StringIO()))
+        assert engine.settled
+        return engine.choice.compute
+
+    assert choice({"eager": 1.0, "compiled": 0.8, "graphs": 0.5}, {}) == "graphs"
+    assert choice({"eager": 1.0, "compiled": 0.8, "graphs": 0.5}, {"graphs": 7.0}) == "compiled"
+    assert choice({"eager": 1.0, "compiled": 0.0, "graphs": 0.97}, {}) == "eager"
+    with pytest.raises(RuntimeError, match="no compiler"):  # nothing works: that is no matter of speed
+        choice({"eager": 0.0, "compiled": 0.0, "graphs": 0.0}, {})
+
+
+def test_a_checkpoint_of_a_gpu_goes_on_on_the_cpu() -> None:
+    engine = Engine.of(small(device="cpu"), Ranks())
+    engine.take({**engine.state(), "device": "cuda", "compute": "graphs", "micro_batch": 2})
+    assert (engine.choice.compute, engine.choice.micro_batch, engine.settled) == ("eager", 2, False)
