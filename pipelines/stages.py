@@ -1,6 +1,7 @@
 """What each stage is: which folders and settings it hands to its step; heavy modules are imported where used."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,12 @@ def _train(recipe: RecipeParams, progress: Progress) -> None:
         "networks": recipe.networks.model_dump(mode="json"),
         "train": settings.model_dump(mode="json"),
         "pictures": {
-            key: {"set": shard_set.name, "fingerprint": shard_set.fingerprint} for key, shard_set in sets.items()
+            key: {
+                "set": shard_set.name,
+                "fingerprint": shard_set.fingerprint,
+                "licences": Counter(shard_set.items[int(row)].origin.licence for row in shard_set.rows("train")),
+            }
+            for key, shard_set in sets.items()
         },
     }
     start = None if settings.start is None else find_start(settings.start, recipe.name)

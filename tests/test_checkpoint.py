@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_run import Pictures, shapes, small, trained, weights
+from tiny_run import Pictures, StopAfter, shapes, small, trained, weights
 
 from pipelines import travelgan
 from tasks import train
-from tasks.errors import CheckpointError, NoRoom
+from tasks.errors import CheckpointError, NoRoom, Stopped
 from tasks.train import checkpoint
 from tasks.train.spectral import SpectralNormed
 
@@ -87,3 +87,16 @@ def test_a_disk_that_fills_while_saving_leaves_the_last_checkpoint_sound(
         trained(tmp_path / "parts", settings)
     monkeypatch.undo()
     assert weights(trained(tmp_path / "parts", settings) / "last") == weights(whole / "last")
+
+
+def test_the_last_checkpoints_are_kept_until_the_run_is_done(tmp_path: Path) -> None:
+    settings = small(save_every=1e-9, keep_last=3)
+    with pytest.raises(Stopped):
+        trained(tmp_path, settings, StopAfter(5))
+    older = tmp_path / "scratch/older"
+    assert sorted(path.name for path in older.iterdir()) == ["step-00000003", "step-00000004"]
+    assert json.loads((tmp_path / "scratch/last/checkpoint.json").read_text())["step"] == 5
+    again = trained(tmp_path / "again", settings, start=older / "step-00000003")
+    out = trained(tmp_path, settings)
+    assert weights(again / "last") == weights(out / "last")
+    assert not (out / "older").exists()

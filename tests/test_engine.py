@@ -17,6 +17,7 @@ from tasks.files import read_json
 from tasks.progress import Progress
 from tasks.train import probe
 from tasks.train.engine import Choice, Engine, in_parts
+from tasks.train.limit import Pace
 from tasks.train.ranks import Ranks
 from tasks.train.spectral import normalise_spectrum
 
@@ -163,3 +164,34 @@ def test_a_checkpoint_of_a_gpu_goes_on_on_the_cpu() -> None:
     engine = Engine.of(small(device="cpu"), Ranks())
     engine.take({**engine.state(), "device": "cuda", "compute": "graphs", "micro_batch": 2})
     assert (engine.choice.compute, engine.choice.micro_batch, engine.settled) == ("eager", 2, False)
+
+
+def test_the_arithmetic_of_a_step_is_counted_and_set_beside_the_device() -> None:
+    """By hand: a convolution k4 s2 of 3 to 4 channels at 16 x 16 is 16*16*4*3*16 products and as many sums."""
+    settings = small(device="cpu", batch=4)
+    shapes = travelgan.Networks(side=32, filters=4, levels=2, latent=8)
+    engine, recipe = Engine.of(settings, Ranks()), travelgan.build(shapes, settings)
+    pictures = {key: Pictures(seed).pictures[:4] for key, seed in (("from", 1), ("to", 2))}
+    before = [weight.clone() for weight in recipe.generator.parameters()]
+    pace = Pace(recipe, pictures, engine, settings)
+    twice = Pace(recipe, {key: torch.cat([some, some]) for key, some in pictures.items()}, engine, settings)
+    assert pace.operations > 4 * 10 * 2 * 16 * 16 * 4 * 3 * 16
+    assert twice.operations == pytest.approx(2 * pace.operations, rel=0.02)
+    assert pace.share(pace.limit / pace.operations) == pytest.approx(1)
+    assert all(torch.equal(one, two) for one, two in zip(before, recipe.generator.parameters(), strict=True))
+
+
+def test_a_gpu_that_vanishes_leaves_a_sentence_and_the_last_checkpoint(tmp_path: Path) -> None:
+    settings = small(epochs=1, save_every=1e-9)
+    recipe = travelgan.build(travelgan.Networks(side=32, filters=4, levels=2, latent=8), settings)
+    step = recipe.step
+
+    def vanishing(number: int, *rest: Any) -> Any:
+        if number == 2:
+            raise torch.AcceleratorError("CUDA error: GPU is lost\nCompile with ...", 0)
+        return step(number, *rest)
+
+    recipe.step = vanishing  # type: ignore[method-assign]
+    with pytest.raises(TrainingFailed, match=r"step 2: the GPU no longer answers \(CUDA error: GPU is lost\); run it"):
+        trained(tmp_path, settings, recipe=recipe)
+    assert read_json(tmp_path / "scratch/last/checkpoint.json")["step"] == 2

@@ -37,12 +37,13 @@ class Board:
             if int(grid.stem.removeprefix("step-")) > resume_at:
                 grid.unlink()
 
-    def losses(self, step: int, epoch: float, losses: Mapping[str, float], pictures_per_second: float) -> None:
-        """One row of mean losses; the speed goes to TensorBoard alone, since no two runs have the same."""
+    def losses(self, step: int, epoch: float, losses: Mapping[str, float], speeds: Mapping[str, float]) -> None:
+        """One row of mean losses; speeds go to TensorBoard alone, since no two runs have the same."""
         self._row("losses.csv", step, {"epoch": epoch, **losses})
         for name, value in losses.items():
             self._writer.add_scalar(f"losses/{name}", value, step)
-        self._writer.add_scalar("speed/pictures_per_second", pictures_per_second, step)
+        for name, value in speeds.items():
+            self._writer.add_scalar(f"speed/{name}", value, step)
 
     def scores(self, step: int, epoch: float, scores: Mapping[str, float]) -> None:
         """One row on how the painted pictures stand to the real ones."""
@@ -78,7 +79,7 @@ class NoBoard(Board):
 
     def __init__(self) -> None: ...
 
-    def losses(self, step: int, epoch: float, losses: Mapping[str, float], pictures_per_second: float) -> None: ...
+    def losses(self, step: int, epoch: float, losses: Mapping[str, float], speeds: Mapping[str, float]) -> None: ...
 
     def scores(self, step: int, epoch: float, scores: Mapping[str, float]) -> None: ...
 

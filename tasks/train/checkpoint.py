@@ -5,6 +5,8 @@ state.pt              optimizers, the recipe's state, the loop's sums; loaded wi
 checkpoint.json       version, recipe, side, step, score, fingerprints of the feeds, hashes of the two files above
 """
 
+import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +52,16 @@ def save(folder: Path, recipe: Recipe, point: Point, feeds: Mapping[str, str]) -
         about = {"version": VERSION, "recipe": recipe.name, "side": recipe.side, "step": point.step}
         hashes = {name: sha256_file(temporary / name) for name in (WEIGHTS, STATE)}
         write_json(temporary / ABOUT, {**about, "score": point.score, "feeds": dict(feeds), "sha256": hashes})
+
+
+def keep_older(folder: Path, older: Path, keep: int, step: int) -> None:
+    """Before that of `step` is saved, link the checkpoint in `folder` into `older`, which holds the `keep` latest."""
+    before = read_json(folder / ABOUT)["step"] if (folder / ABOUT).exists() else step
+    if keep > 0 and before < step:
+        with no_half_folder(older / f"step-{before:08}") as temporary:
+            shutil.copytree(folder, temporary, copy_function=os.link, dirs_exist_ok=True)
+        for old in sorted(older.glob("step-*"))[:-keep]:
+            shutil.rmtree(old)
 
 
 def load(folder: Path, recipe: Recipe, device: torch.device) -> Point:

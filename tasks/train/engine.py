@@ -105,6 +105,8 @@ class Engine:
         if self.choice.compute == "eager" or self.choice.micro_batch is not None:
             return network
         if network not in self._compiled:
+            # layers of one class share it, and a recipe has many
+            torch._dynamo.config.recompile_limit = 256  # pyright: ignore[reportPrivateUsage]
             mode = "reduce-overhead" if self.choice.compute == "graphs" else None
             self._compiled[network] = torch.compile(network, dynamic=False, mode=mode)
         return self._compiled[network]

@@ -23,6 +23,7 @@ from tasks.train.board import Board, NoBoard
 from tasks.train.checkpoint import Point
 from tasks.train.engine import Engine
 from tasks.train.judge import PICTURES, judge
+from tasks.train.limit import Pace
 from tasks.train.precision import seed_chance
 from tasks.train.probe import choose
 from tasks.train.ranks import Ranks, Together
@@ -31,6 +32,7 @@ from tasks.train.record import described
 from tasks.train.settings import Train
 from tasks.train.watch import Watch
 
+LONG = 200  # steps, beside which a probe of the device is little
 EXPLODED = 1e8  # no loss of a sound GAN comes near it; no number is not below it either
 RATES = ("lr", "initial_lr")  # of an optimizer's group: what it takes, and what that falls from
 
@@ -57,6 +59,7 @@ class Training:
         self.alarms = 0  # previews in a row with a warning
         self.sums: dict[str, Tensor] = {}  # losses since the last row
         self.summed = 0  # steps in `sums`
+        self.pace: Pace | None = None
         self.went_back = False  # to the last checkpoint, after a loss exploded; once is enough
 
     def begin(self, record: Mapping[str, Any], start: Path | None) -> None:
@@ -88,6 +91,7 @@ class Training:
         A request to stop saves first, a loss that explodes goes back once, memory that runs out halves the parts.
         """
         end = self.num_steps if until is None else until
+        self._measure_pace(end)
         self.began = self.saved_at = self.told_at = time.monotonic()
         try:
             while not self._reached(end):
@@ -101,6 +105,12 @@ class Training:
             raise
         finally:
             self.board.close()
+
+    def _measure_pace(self, end: int) -> None:
+        """Learn what the device could give, where that takes little beside the steps that are left."""
+        if end - self.done >= LONG:
+            self.pace = Pace(self.recipe, self._pictures(self.done), self.engine, self.settings)
+            self.progress.say(f"{self.recipe.name}: {self.pace.told()}")
 
     def _reached(self, end: int) -> bool:
         """Take steps up to `end`; False where it took a mishap back and they have to be taken again."""
@@ -118,11 +128,18 @@ class Training:
         except torch.OutOfMemoryError as failure:
             self._take_less(failure)
             return False
+        except torch.AcceleratorError as failure:
+            said = str(failure.args[0]).splitlines()[0]
+            raise TrainingFailed(
+                f"{self.recipe.name}, step {self.done:,}: the GPU no longer answers ({said}); "
+                f"run it again to go on from the checkpoint in {self.folder / 'last'}, or set train.device to cpu"
+            ) from failure
         return True
 
     def _step(self, step: int) -> None:
         if self.recipe.advance(step, self.num_steps):
             self.engine.place(self.recipe)
+            self._measure_pace(self.num_steps)
         pictures = self._pictures(step)
         seed_chance(self.settings.seed, step)
         self._sum(self.recipe.step(step, pictures, self.engine.run))
@@ -228,6 +245,8 @@ class Training:
             "best": self.best, "alarms": self.alarms, "sums": self.sums, "summed": self.summed,
             "went_back": self.went_back, "engine": self.engine.state(),
         }  # fmt: skip
+        if which == "last":
+            checkpoint.keep_older(self.folder / "last", self.folder / "older", self.settings.keep_last - 1, self.done)
         checkpoint.save(self.folder / which, self.recipe, Point(self.done, score, loop), self._fingerprints())
         if which == "last":
             self.saved_at = time.monotonic()
@@ -252,8 +271,10 @@ class Training:
 
     def _log(self) -> None:
         now, means = time.monotonic(), self._means()
-        speed = self.settings.batch * self.summed / max(now - self.told_at, 1e-9)
-        self.board.losses(self.done, self._epoch(), means, speed)
+        steps = self.summed / max(now - self.told_at, 1e-9)
+        share = {} if self.pace is None else {"share_of_limit": self.pace.share(steps)}
+        speeds = {"pictures_per_second": self.settings.batch * steps, **share}
+        self.board.losses(self.done, self._epoch(), means, speeds)
         self.sums, self.summed, self.told_at = {}, 0, now
 
     def _preview(self) -> None:

@@ -49,6 +49,7 @@ class Train(Settings):
     log_every: int = Field(10, ge=1)  # steps whose mean losses make one row
     start: str | None = None  # what to begin with: a checkpoint's folder, a git revision, or "workspace"
     stop_after: str | None = Field(None, pattern=r"^[0-9]+(\.[0-9]+)?[smh]$")  # as in 90m or 3h: save and stop then
+    keep_last: int = Field(1, ge=1)  # checkpoints an unfinished run keeps: the last one, and those before it in older/
     save_every: float = Field(10.0, gt=0)  # minutes from one checkpoint of an unfinished run to the next
 
     @property

@@ -1,15 +1,22 @@
 """Spectral normalisation in float32: a weight divided by its largest singular value (Miyato et al. 2018)."""
 
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import normalize
 
+Method = TypeVar("Method", bound=Callable[..., Any])
 Make = Callable[[nn.Module], nn.Module]
 LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 FIRST, SETTLED = 15, 50  # rounds of power iteration: before the first step; before a weight is folded to print with
+
+
+def _eagerly(method: Method) -> Method:
+    """Leave `method` out of what is compiled."""
+    return torch.compiler.disable(method)  # pyright: ignore[reportReturnType, reportCallIssue, reportArgumentType]
 
 
 class SpectralNormed(nn.Module):
@@ -31,17 +38,23 @@ class SpectralNormed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """What the layer makes of `x`, its weight normalised."""
-        if self.training:
-            self.iterate(1)
         return functional_call(self.layer, {"weight": self.weight()}, (x,))
 
     def weight(self) -> Tensor:
         """W / sigma(W), in float32 whatever the precision of the network."""
-        weight = self.layer.get_parameter("weight")
+        weight, (u, v) = self.layer.get_parameter("weight"), self._vectors()
         with torch.autocast(weight.device.type, enabled=False):
-            # copies: the next use changes the vectors, and a gradient may still need these
-            sigma = torch.dot(self.u.clone(), self._matrix().mv(self.v.clone()))
-            return weight / sigma
+            return weight / torch.dot(u, self._matrix().mv(v))
+
+    @_eagerly
+    def _vectors(self) -> tuple[Tensor, Tensor]:
+        """The singular vectors after one more round, in training; copies, which the next use does not change.
+
+        A compiled network calls this: what it would change itself, it would also take back to for the gradient.
+        """
+        if self.training:
+            self.iterate(1)
+        return self.u.clone(), self.v.clone()
 
     @torch.no_grad()
     def iterate(self, rounds: int) -> None:

@@ -63,7 +63,7 @@ def run(
     if ranks.writes:
         write_card(scratch, recipe.name)
         with no_half_folder(out) as whole:
-            shutil.copytree(scratch, whole, dirs_exist_ok=True)
+            shutil.copytree(scratch, whole, dirs_exist_ok=True, ignore=shutil.ignore_patterns("older"))
         shutil.rmtree(scratch)
     ranks.wait()
 
