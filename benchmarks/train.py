@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from benchmarks import train_loop
 from pipelines import portraits, travelgan
-from tasks.train.average import decay_at, update_average
-from tasks.train.precision import Precision, seed_chance
+from tasks.train.precision import Precision
 
 Figures = dict[str, float | bool]
 
@@ -42,8 +42,13 @@ def main(quick: bool = False) -> Figures:
         figures[f"{contest.name}_ratio"] = round(plain / ours, 3)
         print(f"{contest.name:<24} {1e3 * plain:>10.0f} {1e3 * ours:>10.0f} {plain / ours:>7.2f} "
               f"{contest.pictures / ours:>19.1f}")  # fmt: skip
-    figures["loop_overhead_share"] = round(loop_overhead(turns), 4)
-    print(f"loop overhead outside the recipe's step, 64 px: {figures['loop_overhead_share']:.2%}")
+    for name, share in train_loop.shares(epochs=1 if quick else 2).items():
+        figures[name] = round(share, 4)
+        print(f"{name}, 64 px: {share:.2%}")
+    if torch.cuda.is_available():
+        from benchmarks import train_gpu
+
+        figures |= train_gpu.rates()
     return figures
 
 
@@ -113,7 +118,9 @@ class _Dcgan:
 def travelgan256() -> Contest:
     """TraVeLGAN at 256 px, batch 4: the article's networks and losses."""
     pictures = shown(4, 256)
-    recipes = [travelgan.build(travelgan.Networks(norm="batch"), travelgan.Train(batch=4)) for _ in range(2)]
+    recipes = [
+        travelgan.build(travelgan.Networks(norm="batch"), travelgan.Train(batch=4, device="cpu")) for _ in range(2)
+    ]
     precision = Precision(torch.device("cpu"), torch.bfloat16, torch.channels_last)
     precision.place(recipes[1])
     for optimizer in recipes[0].optimizers.values():
@@ -141,28 +148,6 @@ def wasteful_travelgan_step(recipe: travelgan.TravelGan, pictures: Mapping[str, 
     travel = travelgan.margin_loss(of_photos, 10.0) + travelgan.travel_loss(of_photos, of_paintings)
     ((adversarial + travel) / 2).backward()
     recipe.generator_optimizer.step()
-
-
-def loop_overhead(turns: int) -> float:
-    """The share of a step at 64 px, batch 16, that is neither forward, backward nor optimiser: chance and averages."""
-    settings = travelgan.Train(batch=16, loss="hinge", precision="bfloat16")
-    recipe = travelgan.build(travelgan.Networks(side=64, filters=24, levels=3, latent=128), settings)
-    precision = Precision.of(settings)
-    precision.place(recipe)
-    pictures = shown(16, 64)
-    inside = outside = float("inf")
-    for step in range(4 * turns):
-        began = time.process_time()
-        seed_chance(settings.seed, step)
-        seeded = time.process_time()
-        recipe.step(step, pictures, precision.run)
-        stepped = time.process_time()
-        decay = decay_at(step, settings.batch, settings.average_half_life)
-        for name, average in recipe.averages.items():
-            update_average(average, recipe.networks[name], decay)
-        inside = min(inside, stepped - seeded)
-        outside = min(outside, time.process_time() - stepped + seeded - began)
-    return outside / (inside + outside)
 
 
 def shown(num: int, side: int) -> dict[str, Tensor]:

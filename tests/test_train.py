@@ -122,7 +122,7 @@ def test_stop_after_saves_and_stops_and_the_next_run_goes_on(tmp_path: Path) -> 
     settings = small()
     whole = trained(tmp_path / "whole", settings)
     hurried = settings.model_copy(update={"stop_after": "0s"})
-    for _ in range(6):  # a step each time
+    for _ in range(5):  # a step each time, and the sixth is the last
         with pytest.raises(Stopped) as stopped:
             trained(tmp_path / "parts", hurried)
     assert stopped.value.exit_code > 128

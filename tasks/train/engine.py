@@ -45,13 +45,15 @@ class Engine:
         self._compiled = WeakKeyDictionary[nn.Module, Any]()
 
     @classmethod
-    def of(cls, settings: Train, ranks: Ranks) -> "Engine":
+    def of(cls, settings: Train, ranks: Ranks | None = None) -> "Engine":
         """What `settings` name, to be settled where they say auto; raises ParamsError for a GPU that is not there."""
         precision = Precision.of(settings)
         compute = "eager" if settings.compute == "auto" else settings.compute
         layout = "channels_last" if settings.layout == "auto" else settings.layout
         threads = settings.threads or torch.get_num_threads()
-        return cls(precision, Choice(precision.device.type, compute, layout, threads, settings.micro_batch), ranks)
+        return cls(
+            precision, Choice(precision.device.type, compute, layout, threads, settings.micro_batch), ranks or Ranks()
+        )
 
     @property
     def device(self) -> torch.device:

@@ -14,7 +14,7 @@ from tasks.measures.pictures import to_bytes
 from tasks.measures.swd import swd_by_level
 
 PICTURES = 64  # of each set that a preview compares
-DIRECTIONS = 128  # fewer than the papers': a preview ranks one network's moments, it does not publish
+DIRECTIONS, PATCHES = 64, 64  # fewer than the papers': a preview ranks one network's moments, it does not publish
 
 
 @dataclass(frozen=True)
@@ -33,5 +33,5 @@ class Judgement:
 def judge(painted: Tensor, real: Tensor) -> Judgement:
     """Compare two sets, float [B,3,H,W] and [N,3,H,W] in (-1,1), of at least 7 pixels a side."""
     made, known = to_bytes(painted), to_bytes(real)
-    levels = swd_by_level(made, known, directions=DIRECTIONS)
-    return Judgement(palette(made, known, directions=DIRECTIONS // 2), fmean(levels.values()))
+    levels = swd_by_level(made, known, directions=DIRECTIONS, patches=PATCHES)
+    return Judgement(palette(made, known, directions=DIRECTIONS), fmean(levels.values()))

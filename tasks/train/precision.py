@@ -56,4 +56,7 @@ def seed_chance(seed: int, step: int) -> None:
     drawn = int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0])
     random.seed(drawn)
     np.random.seed(drawn % 2**32)
-    torch.manual_seed(drawn)
+    # not torch.manual_seed: without a GPU it keeps a trace of each call for the day there is one
+    torch.default_generator.manual_seed(drawn)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(drawn)
