@@ -171,7 +171,7 @@ def test_the_slope_by_hand() -> None:
     recipe.critic = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 1))  # type: ignore[assignment]
     nn.init.constant_(recipe.critic[1].weight, 3 / 192**0.5)  # type: ignore[index]
     shown = pictures(side=8)["to"]
-    assert recipe._slope(shown, -shown).item() == pytest.approx(4.0, rel=1e-5)
+    assert recipe._slope(shown, -shown, plain).item() == pytest.approx(4.0, rel=1e-5)
 
 
 def test_layers_by_hand() -> None:
