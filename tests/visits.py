@@ -118,6 +118,7 @@ SOURCES = {
     "met": Asked({"search": "photograph"}, "/search|/objects", 45),
     "openverse": Asked({"searches": [f"Änne {n}" for n in range(7)]}, "/v1/images", 150),
     "sample": Asked({"photographs": ["coffee"]}),
+    "sitters": Asked({"sittings": 3}),
     "ukiyoe": Asked({"search": "w"}, "/search", 230),
     "url_list": Asked({"path": "mine.txt"}),
     "wikiart": Asked({"genre": "portrait"}, "/paintings-by", 130),
