@@ -15,6 +15,7 @@ from tasks.files import write_json, write_json_lines, write_text
 from tasks.progress import Progress
 from tasks.report.album import spread
 from tasks.report.curves import POINTS, draw, read_curves
+from tasks.report.described import described
 from tasks.report.metrics import table
 from tasks.report.page import number
 from tasks.report.settings import Report
@@ -258,3 +259,30 @@ def test_numbers_are_short() -> None:
 def test_settings_refuse_what_cannot_be() -> None:
     with pytest.raises(ParamsError, match=r"report\.sheet"):
         Report.read({"sheet": 0}, "report")
+
+
+def test_what_prepare_measured_is_drawn(tmp_path: Path) -> None:
+    report = {
+        "sizes": {"bounds": [0, 64, 128], "counts": [0, 3, 6]},
+        "measures": {
+            "sharpness": {"bounds": [0.0, 0.5, 1.0, 1.5], "counts": [0, 4, 0]},
+            "text": {"bounds": [0], "counts": []},
+        },
+        "palette": [{"colour": "#102030", "share": 0.25}],
+        "datasheet": {
+            "licences_kept": {"CC0": 2, "": 7},
+            "collected": [{"batch": 1, "opened": "2026-01-02T03:04", "candidates": 9}],
+        },
+        "refused": {"blurred": 1, "dark": 2},
+    }
+    write_json(tmp_path / "report.json", report)
+    found = described(tmp_path / "report.json")
+    assert [(each.name, each.low, each.high, each.bars) for each in found.histograms] == [
+        ("short side", 64, None, (0.5, 1.0)),
+        ("sharpness", 0.5, 1.0, (1.0,)),
+    ]
+    assert found.palette[0].colour == "#102030"
+    facts = dict(found.facts)
+    assert (facts["licences"], facts["left out"]) == ("unknown 7, CC0 2", "dark 2, blurred 1")
+    assert facts["collected"] == "2026-01-02: 9"
+    assert described(tmp_path / "none.json").histograms == ()

@@ -8,6 +8,7 @@ from pathlib import Path
 from tasks.credits import NAME as CREDITS
 from tasks.files import read_json
 from tasks.report.album import Album, Document, Shown, spread
+from tasks.report.described import Described, described
 from tasks.report.settings import Report
 from tasks.rows import Origin, Packed, Prepared, Scraped, read_packed, read_prepared, read_scraped
 
@@ -49,6 +50,7 @@ class PictureSet:
     works: tuple[Works, ...]
     accepted: Sheet | None
     refused: tuple[Sheet, ...]
+    described: Described
     credits: Document | None
     originals: dict[str, Path]  # picture id -> file
 
@@ -81,6 +83,7 @@ def gather_set(data: Path, name: str, album: Album, settings: Report) -> Picture
         works=_works([row.origin for row in scraped if row.outcome == "kept"]),
         accepted=_accepted(raw, prepared, album, settings, name),
         refused=_refused(raw, scraped, prepared, album, settings, name),
+        described=described(data / PREPARED / name / "report.json"),
         credits=album.document(data / PREPARED / name / CREDITS, "every work"),
         originals={row.id: raw / row.file for row in scraped if row.file},
     )
