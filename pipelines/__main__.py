@@ -31,6 +31,8 @@ TOOLS = {  # each in a module of its own, with main(argv)
     "sources": "list, check, try and make sources",
     "shards": "verify, show, compact, export and import shards",
     "paint": "paint a photograph with a trained recipe",
+    "sample": "draw pictures with a trained recipe that needs no photograph",
+    "export": "write a trained painter as an ONNX file",
 }
 ROWS_UNSEEN = 20_000  # new objects that are no reason yet to look for cycles among all: ledgers are long, and have none
 OF_FLOWS = {  # handed over whole to a process of `python -m flows`: they ask DVC and Prefect, which only flows do

@@ -23,7 +23,18 @@ from tasks.shard.settings import Shard
 TOP = ("pictures", "recipes", "report")
 SET_KEYS = ("scrape", "prepare", "shard")
 RECIPE_KEYS = ("from", "to", "networks", "train", "evaluate", "infer")
-NOT_RECIPES = {"__main__", "executor", "params", "stages", "start", "paint", "shards", "sources"}  # the door's own
+NOT_RECIPES = {
+    "__main__",
+    "executor",
+    "params",
+    "stages",
+    "start",
+    "paint",
+    "shards",
+    "sources",
+    "sample",
+    "export",
+}  # the door's own
 
 
 @dataclass(frozen=True)

@@ -178,16 +178,16 @@ def _measure_translation(recipe: RecipeParams, painters: Mapping[str, Any], abou
     from tasks.evaluate import translation
     from tasks.woodblock import render
 
-    photos = _pictures(recipe, "from", "held_out", recipe.evaluate.pictures, progress)
+    photos = pictures_of(recipe, "from", "held_out", recipe.evaluate.pictures, progress)
     known = recipe.evaluate.answer == "woodblock"
     translation.run(
         paint=painters["best"],
         last=painters["last"],
         untrained=painters["untrained"],
         photos=photos,
-        prints=_pictures(recipe, "to", "held_out", recipe.evaluate.pictures, progress),
+        prints=pictures_of(recipe, "to", "held_out", recipe.evaluate.pictures, progress),
         answers=np.stack([render(photo) for photo in photos]) if known else None,
-        known=_pictures(recipe, "to", "train", recipe.evaluate.known, progress),
+        known=pictures_of(recipe, "to", "train", recipe.evaluate.known, progress),
         about=about,
         out=DATA / "5-metrics" / recipe.name,
         settings=recipe.evaluate,
@@ -208,8 +208,8 @@ def _measure_noise(recipe: RecipeParams, painters: Mapping[str, Any], about: Any
         sample=sampler(painters["best"]),
         last=sampler(painters["last"]),
         untrained=sampler(painters["untrained"]),
-        reals=_pictures(recipe, "to", "held_out", recipe.evaluate.pictures, progress),
-        known=_pictures(recipe, "to", "train", recipe.evaluate.known, progress),
+        reals=pictures_of(recipe, "to", "held_out", recipe.evaluate.pictures, progress),
+        known=pictures_of(recipe, "to", "train", recipe.evaluate.known, progress),
         about=about,
         out=DATA / "5-metrics" / recipe.name,
         settings=recipe.evaluate,
@@ -217,7 +217,7 @@ def _measure_noise(recipe: RecipeParams, painters: Mapping[str, Any], about: Any
     )
 
 
-def _pictures(recipe: RecipeParams, key: str, split: Split, most: int, progress: Progress) -> Any:
+def pictures_of(recipe: RecipeParams, key: str, split: Split, most: int, progress: Progress) -> Any:
     """The first `most` pictures of a split, uint8 [N, side, side, 3]; raises BarenError where there is none."""
     from tasks.shard.read import ShardSet
 
@@ -250,7 +250,7 @@ def _infer(recipe: RecipeParams, progress: Progress) -> None:
     if recipe.module.KIND == "noise":
         infer.draw(
             network=network,
-            examples=_pictures(recipe, "to", "train", EXAMPLES, progress),
+            examples=pictures_of(recipe, "to", "train", EXAMPLES, progress),
             out=DATA / "6-prints" / recipe.name,
             settings=recipe.infer,
             progress=progress,
@@ -280,7 +280,7 @@ def learned_from(recipe: RecipeParams, progress: Progress) -> list[Origin]:
 
 def learned_photos(recipe: RecipeParams, progress: Progress) -> Any:
     """Some of the photographs that `recipe` learned to paint, uint8 [N, side, side, 3]."""
-    return _pictures(recipe, "from", "train", EXAMPLES, progress)
+    return pictures_of(recipe, "from", "train", EXAMPLES, progress)
 
 
 def whole_photographs(raw: Path, items: Sequence[Packed], num: int) -> list[tuple[str, Path, Origin]]:

@@ -113,5 +113,5 @@ def test_another_program_paints_the_same(name: str, tmp_path: Path) -> None:
             wanted = painter(given).numpy()
         (painted,) = session.run(None, {session.get_inputs()[0].name: given.numpy()})
         assert painted.shape == wanted.shape
-        assert wanted.std() > 0.05
-        assert np.abs(painted - wanted).max() < 1e-4
+        assert wanted.std() > 1e-3
+        assert np.abs(painted - wanted).max() < 1e-3 * wanted.std()

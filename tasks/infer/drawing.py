@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tasks.credits import write_credits
@@ -44,13 +45,9 @@ def run(
     there is none, by their likeness to `examples`, uint8 [N, side, side, 3]. `out` gets NAME.png and NAME.json of each,
     the best first, proof.jpg, drawn.json with all scores, and CREDITS.csv; it takes its place whole, at the end.
     """
-    network = network.eval().to(device)
-    drawn = _drawn(network, settings, device, progress)
-    pixels = to_pixels(drawn).cpu().numpy()
-    if score:
-        scores = scored(drawn, score)
-    else:
-        scores = likeness(pixels, examples) if len(examples) > NEAREST else np.zeros(len(pixels), np.float32)
+    drawer = Drawer(network, device, progress)
+    noise = drawer.noise(settings.draw, settings.seed, settings.mean, settings.deviation)
+    pixels, scores = judged(drawer.draw(noise), examples, score)
     kept = chosen(pixels, scores, settings.keep)
     with no_half_folder(out) as folder:
         for place, index in enumerate(progress.track(kept, "print", unit="drawings"), 1):
@@ -68,9 +65,33 @@ def run(
         write_credits(folder, learned_from)
 
 
-def _drawn(network: Any, settings: Infer, device: torch.device, progress: Progress) -> Tensor:
-    chance = torch.Generator().manual_seed(settings.seed)
-    noise = settings.mean + settings.deviation * torch.randn(settings.draw, network.noise, generator=chance)
-    batches = noise.to(device).split(BATCH)
-    with torch.inference_mode():
-        return torch.cat([network(part) for part in progress.track(batches, "draw", unit="batches")])
+class Drawer:
+    """A network that paints from noise [B, network.noise], and the device it paints on."""
+
+    def __init__(self, network: nn.Module, device: torch.device, progress: Progress) -> None:
+        self.network: Any = network.eval().to(device)
+        self.device, self.progress = device, progress
+
+    def noise(self, num: int, seed: int, mean: float, deviation: float) -> Tensor:
+        """The noise of `num` pictures, normal, float32 [num, Z]; the same on every device."""
+        chance = torch.Generator().manual_seed(seed)
+        return (mean + deviation * torch.randn(num, self.network.noise, generator=chance)).to(self.device)
+
+    def draw(self, noise: Tensor) -> Tensor:
+        """What the network makes of `noise`: float32 [N, 3, side, side] in (-1, 1)."""
+        batches = self.progress.track(noise.split(BATCH), "draw", unit="batches")
+        with torch.inference_mode():
+            return torch.cat([self.network(part) for part in batches])
+
+    def pixels(self, noise: Tensor) -> Pixels:
+        """The same as uint8 [N, side, side, 3]."""
+        return to_pixels(self.draw(noise)).cpu().numpy()
+
+
+def judged(drawn: Tensor, examples: Pixels, score: Score | None) -> tuple[Pixels, NDArray[np.float32]]:
+    """Drawings as uint8 [N, side, side, 3] and how good each is, by `score` or by likeness to the examples."""
+    pixels: Pixels = to_pixels(drawn).cpu().numpy()
+    if score:
+        return pixels, scored(drawn, score)
+    known = len(examples) > NEAREST
+    return pixels, likeness(pixels, examples) if known else np.zeros(len(pixels), np.float32)
