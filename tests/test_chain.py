@@ -19,7 +19,8 @@ RECIPE_STEPS = ("train", "evaluate", "infer")
 
 
 def chain(params: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
-    """Run every stage of `params` in `folder`; the metrics of travelgan."""
+    """Run every stage of `params` in `folder`; the metrics of its one recipe."""
+    (recipe,) = params["recipes"]
     monkeypatch.chdir(folder)
     monkeypatch.setenv("BAREN_EXECUTOR", "threads:2")
     monkeypatch.setattr("tasks.progress.Progress.listen", lambda self: None)
@@ -28,9 +29,9 @@ def chain(params: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch)
         for step in SET_STEPS:
             assert main([step, name]) == 0
     for step in RECIPE_STEPS:
-        assert main([step, "travelgan"]) == 0
+        assert main([step, recipe]) == 0
     assert main(["report"]) == 0
-    return json.loads(Path("data/5-metrics/travelgan/metrics.json").read_text())
+    return json.loads(Path(f"data/5-metrics/{recipe}/metrics.json").read_text())
 
 
 @pytest.fixture
@@ -63,6 +64,31 @@ def test_a_short_training_moves_towards_the_known_answers(
     with Image.open(prints[0]) as painted:
         assert np.asarray(painted.convert("L"), float).std() > 5  # no grey mush
     assert (tmp_path / "data/7-report/index.html").stat().st_size > 5_000
+
+
+def test_a_recipe_from_noise_goes_through_the_same_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    faces, recipe = content["pictures"]["anime"], content["recipes"]["anime"]
+    faces["scrape"] |= {"limit": 40, "query": {"what": "faces", "side": 48}}
+    faces["prepare"]["side"] = 24
+    recipe["networks"] |= {"side": 24, "filters": 8}
+    recipe["train"] |= {"epochs": 20, "batch": 8, "preview_every": 10}
+    recipe["infer"] |= {"draw": 24, "keep": 3, "size": "96x96px"}
+    params = {"pictures": {"anime": faces}, "recipes": {"anime": recipe}, "report": content["report"]}
+
+    metrics = chain(params, tmp_path, monkeypatch)
+    assert metrics["swd"] < metrics["swd_untrained"]
+    drawn = json.loads((tmp_path / "data/6-prints/anime/drawn.json").read_text())
+    assert drawn["kept"][0] == int(np.argmax(drawn["scores"]))
+    with Image.open(tmp_path / "data/6-prints/anime/drawing-001.png") as drawing:
+        assert drawing.size == (96, 96)
+
+    assert main(["sample", "anime", "-n", "4", "--best-of", "16", "--ways", "2", "--steps", "3"]) == 0
+    assert len(list((tmp_path / "prints/anime-samples").glob("sample-*.png"))) == 4
+    assert (tmp_path / "prints/anime-samples/CREDITS.csv").exists()
+    assert main(["sample", "anime", "-n", "4", "--best-of", "3"]) == 1
+    assert main(["export", "anime"]) == 0
+    assert (tmp_path / "prints/anime-onnx/anime.onnx").stat().st_size > 10_000
 
 
 @pytest.mark.timeout(280)
