@@ -41,7 +41,7 @@ def test_a_sitting_is_more_alike_than_two_sittings_are() -> None:
 
     sittings = np.stack([colour(sitting) for sitting in range(8)])  # [sittings, numbers, 3]
     within = sittings.std(axis=1).mean()
-    assert within < 0.35 * sittings.mean(axis=1).std(axis=0).mean()
+    assert within < 0.6 * sittings.mean(axis=1).std(axis=0).mean()
 
 
 def test_the_source_groups_by_sitting_and_names_whose_photograph_it_is() -> None:
