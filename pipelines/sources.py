@@ -48,10 +48,10 @@ def _list() -> None:
     from tasks.scrape.registry import known
 
     for name, kind in known().items():
-        first = (kind.__doc__ or "").strip().splitlines()[0]
-        needs = f" (keys: {', '.join(kind.secrets)})" if kind.secrets else ""
-        museum = " (also in the museum)" if name in SITES else ""
-        print(f"{name:16}{first}{needs}{museum}")
+        print(f"{name:16}{(kind.__doc__ or '').strip().splitlines()[0]}")
+        keys = [f"keys: {', '.join(kind.secrets)}"] if kind.secrets else []
+        if more := [*keys, *(["also in the museum"] if name in SITES else [])]:
+            print(f"{'':16}({'; '.join(more)})")
 
 
 def _check(chosen: argparse.Namespace) -> int:
