@@ -123,6 +123,17 @@ def test_a_class_folder_is_a_tag_and_its_table_may_be_hugging_faces(brought: Any
     assert {(row.origin.tags, row.origin.title) for row in rows} == {(("cats",), "A cat"), (("dogs",), "2")}
 
 
+def test_a_table_beside_pictures_is_no_picture_and_a_data_set_may_call_its_own_as_it_likes(brought: Any) -> None:
+    lay({"1.jpg": picture(1)})
+    pyarrow.parquet.write_table(pyarrow.table({"file_name": ["1.jpg"], "caption": ["One"]}), "mine/metadata.parquet")
+    rows = brought("folder", path="mine", metadata="mine/metadata.parquet")
+    assert [row.origin.title for row in rows] == ["One"]
+    said = {"info": {"features": {"scan": {"_type": "Image"}}}}
+    scans = pyarrow.table({"scan": [picture(2)]}).replace_schema_metadata({"huggingface": json.dumps(said)})
+    pyarrow.parquet.write_table(scans, "scans.parquet")
+    assert [row.outcome for row in brought("folder", path="scans.parquet")] == ["kept"]
+
+
 @pytest.mark.parametrize("lain", ["folder", "zip"])
 def test_gallery_dls_notes_and_img2datasets_say_whose_a_picture_is(lain: str, brought: Any) -> None:
     note = {

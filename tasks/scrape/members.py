@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from tasks.errors import ParamsError, PictureRefused
 from tasks.scrape.sidecar import About
-from tasks.scrape.table import columns, labels, read_table
+from tasks.scrape.table import features, read_table
 
 SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
 MAX_BYTES = 256_000_000  # of one member, unpacked; what is larger is refused before it fills the memory
@@ -52,9 +52,13 @@ def members(root: Path) -> Iterator[Member]:
     Raises ParamsError where `root` is none of what can be read.
     """
     if root.is_dir():
-        yield from _in_directory(root)
+        alone = True
+        for member in _in_directory(root):
+            alone = False
+            yield member
         for path in sorted(root.rglob("*.parquet")):
-            yield from _in_parquet(path, path.relative_to(root).with_suffix("").as_posix())
+            if alone or features(path).pictures:  # beside pictures, a table may be one of anything
+                yield from _in_parquet(path, path.relative_to(root).with_suffix("").as_posix())
     elif _is_parquet(root):
         yield from _in_parquet(root, root.stem)
     elif zipfile.is_zipfile(root):
@@ -147,24 +151,24 @@ def _in_tar(root: Path) -> Iterator[Member]:
 
 
 def _in_parquet(path: Path, stem: str) -> Iterator[Member]:
-    """The pictures of a Hugging Face data set: a column `image` with their bytes, and labels, which become tags."""
-    if "image" not in columns(path):
+    """The pictures of a Hugging Face data set: a column with their bytes, and labels, which become tags."""
+    told = features(path)
+    if not told.pictures:
         raise ParamsError(
-            f"{path} has no column 'image' with pictures in it; it has: {', '.join(columns(path))}; "
+            f"{path} has no column 'image' with pictures in it; it has: {', '.join(told.columns)}; "
             "if it is a list of addresses, say `use: url_list`"
         )
-    named = labels(path)
     for number, row in enumerate(read_table(path, at_once=50)):
-        image, said = row["image"], {**row}
+        image, said = row[told.pictures], {**row}
         data = image.get("bytes") if isinstance(image, dict) else image
-        for column, names in named.items():
+        for column, names in told.labels.items():
             said[column] = _label(row.get(column), names)
-        tags = tuple(str(said[column]) for column in named if said[column] and column != "artist")
+        tags = tuple(str(said[column]) for column in told.labels if said[column] and column != "artist")
         about, name = About.read(said), f"{stem}/{number:07}"
         if isinstance(data, bytes):
             yield Member(name, lambda data=data: data, replace(about, tags=(*tags, *about.tags)))
         else:
-            yield refused(name, "not a picture", "no bytes in the column image")
+            yield refused(name, "not a picture", f"no bytes in the column {told.pictures}")
 
 
 def _label(number: Any, names: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -76,23 +77,32 @@ def require_column(row: Row, column: str, path: Path, key: str) -> None:
         raise ParamsError(f"{path} has no column {column!r}; it has: {columns}; name the right one as {key}")
 
 
-def labels(path: Path) -> Mapping[str, Sequence[str]]:
-    """The names behind the numbers of a Parquet file's class columns, as Hugging Face's `datasets` writes them."""
+@dataclass(frozen=True)
+class Features:
+    """What Hugging Face's `datasets` writes into a Parquet file of its columns."""
+
+    pictures: str  # the column that holds them; "" where none does
+    labels: Mapping[str, Sequence[str]]  # the names behind the numbers of each class column
+    columns: Sequence[str]  # of all
+
+
+def features(path: Path) -> Features:
+    """The columns of a Parquet file; a column `image` is taken for pictures also where nothing is said of it."""
     schema = _parquet_file(path).schema_arrow
+    names = [str(name) for name in schema.names]
     try:
-        features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
-    except (ValueError, KeyError, TypeError):
-        return {}
-    return {
-        str(column): tuple(map(str, feature["names"]))
-        for column, feature in features.items()
-        if isinstance(feature, Mapping) and feature.get("_type") == "ClassLabel" and feature.get("names")
-    }
-
-
-def columns(path: Path) -> list[str]:
-    """The names of a Parquet file's columns."""
-    return [str(name) for name in _parquet_file(path).schema_arrow.names]
+        said = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+        told = {str(name): feature for name, feature in said.items() if isinstance(feature, Mapping)}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        told = dict[str, Any]()
+    pictures = [name for name, feature in told.items() if feature.get("_type") == "Image" and name in names]
+    classes = {name: feature.get("names") for name, feature in told.items() if feature.get("_type") == "ClassLabel"}
+    image = ["image"] if "image" in names else []
+    return Features(
+        pictures=[*pictures, *image, ""][0],
+        labels={name: tuple(map(str, listed)) for name, listed in classes.items() if isinstance(listed, list)},
+        columns=names,
+    )
 
 
 def _kind(path: Path) -> str:
