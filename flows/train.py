@@ -131,9 +131,12 @@ def _run_trainings(due: list[str], rivals: Mapping[str, Rival], operations: Oper
     habits = dict(HABITS)
     for recipe in rivals if operations.begin == "last" else ():
         habits[f"train@{recipe}"] = replace(HABITS["train"], variables={"BAREN_START": f"{_weights(recipe)}"})
-    return walk(
-        ask().only({f"{step}@{recipe}" for recipe in due for step in ("train", "evaluate")}), bench, habits=habits
-    )
+    stages = {f"{step}@{recipe}" for recipe in due for step in ("train", "evaluate")}
+    try:
+        return walk(ask().only(stages), bench, habits=habits)
+    except BaseException:  # told to stop: until the training goes on, the model before it paints
+        put_back(recipe for recipe in due if not (MODELS / recipe).exists())
+        raise
 
 
 def _weights(recipe: str) -> Path:
