@@ -63,8 +63,10 @@ def own_server(serving: bool) -> Generator[str]:
                     said.seek(0)
                     raise BarenError(f"our Prefect server did not start: {_reason(said.read())}")
                 time.sleep(0.1)
-            yield url
-            _tell_everything()
+            try:
+                yield url
+            finally:  # however we end: afterwards there is nobody to tell, and Prefect would try for a minute
+                _tell_everything()
         finally:
             let_go(process)
             process.wait()
