@@ -1,18 +1,19 @@
 """What a file is by its bytes, from its header alone: format and size, or why it is no picture to keep."""
 
 import os
+import re
 import struct
 import warnings
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 from tasks.errors import PictureRefused
 
 ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND"}
 SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "TIFF": "tif", "BMP": "bmp", "AVIF": "avif"}
 FORMATS = tuple(SUFFIXES)
+QUIET: Final = ("ignore", None, Warning, re.compile(r"PIL\."), 0)  # as Python keeps it; set for all threads at once
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,10 @@ def _require(end: bytes, file: BinaryIO, seen: Seen) -> None:
         raise PictureRefused("cut short", f"no end of {seen.format}")
 
 
-@cache
 def _pillow() -> Any:
-    """PIL.Image, which has nothing to say of a header: what is too large or broken is refused here."""
+    """PIL.Image, whose warnings at a header are none of anybody's: what is too large or broken is refused here."""
     from PIL import Image
 
-    warnings.filterwarnings("ignore", module=r"PIL\.")
+    if QUIET not in warnings.filters:
+        warnings.filterwarnings(QUIET[0], module=QUIET[3].pattern)
     return Image
