@@ -79,3 +79,10 @@ def test_a_stopped_population_goes_on_to_the_same_bits(tmp_path: Path) -> None:
 def test_a_population_of_which_every_seed_fails_is_said(tmp_path: Path) -> None:
     with pytest.raises(TrainingFailed, match=r"travelgan: no seed came to its end; .* became nan before step"):
         trained(tmp_path, small(**MANY, loss="wgan", rate_generator=1e30, rate_critic=1e30, log_every=1))
+
+
+def test_stop_after_counts_for_all_seeds_together(tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(Stopped):
+            trained(tmp_path, small(**MANY, stop_after="0s"))
+    assert [path.name for path in (tmp_path / "scratch").glob("seed-*")] == ["seed-0"]

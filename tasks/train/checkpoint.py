@@ -20,7 +20,7 @@ from tasks.errors import CheckpointError
 from tasks.files import no_half_folder, read_json, require_room, sha256_file, write_json
 from tasks.train.recipe import Recipe
 
-VERSION = 2
+VERSION = 3
 WEIGHTS, STATE, ABOUT = "weights.safetensors", "state.pt", "checkpoint.json"
 
 

@@ -4,6 +4,7 @@ Networks this small never reach the rate itself; the share says how much there w
 """
 
 import time
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -43,7 +44,7 @@ class Pace:
 def arithmetic(recipe: Recipe, pictures: Pictures, engine: Engine, seed: int) -> int:
     """Floating-point operations of one step of an untrained copy of `recipe`, grown as far as it is."""
     copy = recipe.sibling(seed)
-    copy.load_state(recipe.state())
+    copy.load_state(deepcopy(recipe.state()))
     plain = Engine(engine.precision, replace(engine.choice, compute="eager", micro_batch=None), engine.ranks)
     plain.place(copy)
     seed_chance(seed, 0)

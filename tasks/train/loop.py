@@ -22,15 +22,15 @@ from tasks.train.average import decay_at, update_average
 from tasks.train.board import Board, NoBoard
 from tasks.train.checkpoint import Point
 from tasks.train.engine import Engine
-from tasks.train.judge import PICTURES, judge
+from tasks.train.judge import PICTURES
 from tasks.train.limit import Pace
 from tasks.train.precision import seed_chance
+from tasks.train.preview import Preview
 from tasks.train.probe import choose
 from tasks.train.ranks import Ranks, Together
 from tasks.train.recipe import Feed, Losses, Pictures, Recipe
 from tasks.train.record import described
 from tasks.train.settings import Train
-from tasks.train.watch import Watch
 
 LONG = 200  # steps, beside which a probe of the device is little
 EXPLODED = 1e8  # no loss of a sound GAN comes near it; no number is not below it either
@@ -45,18 +45,17 @@ class Training:
     """One run: what it works with, and how far it is."""
 
     def __init__(
-        self, recipe: Recipe, feeds: Mapping[str, Feed], settings: Train, folder: Path, progress: Progress, ranks: Ranks
-    ) -> None:
+        self, recipe: Recipe, feeds: Mapping[str, Feed], settings: Train, folder: Path, progress: Progress,
+        ranks: Ranks, deadline: float = math.inf,
+    ) -> None:  # fmt: skip
         self.recipe, self.feeds, self.settings, self.folder = recipe, feeds, settings, folder
-        self.ranks = ranks
+        self.ranks, self.deadline = ranks, deadline  # of time.monotonic, when to save and stop
         self.progress = progress if ranks.world == 1 else Together(progress, ranks)
         self.engine = Engine.of(settings, ranks)
         self.steps_per_epoch = max(feed.steps_per_epoch for feed in feeds.values())
         self.num_steps = settings.epochs * self.steps_per_epoch
         self.choosing = min(settings.population.epoch * self.steps_per_epoch, self.num_steps)  # the step of the choice
         self.done = 0  # steps
-        self.best = math.inf  # distance of the best preview so far
-        self.alarms = 0  # previews in a row with a warning
         self.sums: dict[str, Tensor] = {}  # losses since the last row
         self.summed = 0  # steps in `sums`
         self.pace: Pace | None = None
@@ -66,6 +65,7 @@ class Training:
         """Load the checkpoint of an interrupted run, or record a new one and what it begins with."""
         resumed = bool(self.ranks.agreed((self.folder / "last").exists()))
         self.engine.place(self.recipe)
+        self.preview = Preview(self.recipe, self._fixed_pictures(), self.settings)
         if resumed:
             self._load(self.folder / "last")
         elif start is not None:
@@ -74,15 +74,11 @@ class Training:
             choose(self.engine, self.recipe, self._pictures(0), self.settings, self.progress)
             self.engine.place(self.recipe)
         self.board = self._open_board(self.done if resumed else 0)
-        self.fixed = self._fixed_pictures()
-        self.watch = Watch(self.fixed["to"], self.fixed.get("from"))
         if not resumed:
             if self.ranks.writes:
                 run = {**described(self.settings), **record, "engine": self.engine.state()}
                 write_json(self.folder / "run.json", run)
-            count = self.settings.preview_pictures
-            self.board.grid("reals", {key: pictures[:count] for key, pictures in self.fixed.items()}, 0)
-            self._show("untrained")
+            self.preview.begin(self.board)
             self._save("last")  # a disk too small shows now, and a first step that explodes has whereto go back
 
     def go_on(self, until: int | None = None) -> None:
@@ -92,12 +88,12 @@ class Training:
         """
         end = self.num_steps if until is None else until
         self._measure_pace(end)
-        self.began = self.saved_at = self.told_at = time.monotonic()
+        self.saved_at = self.told_at = time.monotonic()
         try:
             while not self._reached(end):
                 pass
             if self.ranks.agreed(not (self.folder / "best").exists()):
-                self._preview()
+                self._look()
             self._save("last")
             self.ranks.wait()
         except Stopped:
@@ -108,9 +104,13 @@ class Training:
 
     def _measure_pace(self, end: int) -> None:
         """Learn what the device could give, where that takes little beside the steps that are left."""
-        if end - self.done >= LONG:
+        if end - self.done < LONG:
+            return
+        try:
             self.pace = Pace(self.recipe, self._pictures(self.done), self.engine, self.settings)
             self.progress.say(f"{self.recipe.name}: {self.pace.told()}")
+        except torch.OutOfMemoryError:  # no room for an untrained copy beside it
+            self.pace = None
 
     def _reached(self, end: int) -> bool:
         """Take steps up to `end`; False where it took a mishap back and they have to be taken again."""
@@ -119,7 +119,7 @@ class Training:
             for step in self.progress.track(range(self.done, end), what, self.num_steps, "steps", self.done):
                 self._step(step)
                 self._once_in_a_while()
-                if time.monotonic() - self.began >= self.settings.seconds_allowed and self.done < end:
+                if time.monotonic() >= self.deadline and self.done < end:
                     self.progress.say(f"stop_after {self.settings.stop_after} is over; run it again to go on")
                     self.progress.stop_requested = signal.SIGALRM
         except Exploded as failure:
@@ -154,7 +154,7 @@ class Training:
             self._log()
         choosing = self._is_one_of_many() and self.done == self.choosing
         if self.done % (self.steps_per_epoch * self.settings.preview_every) == 0 or at_end or choosing:
-            self._preview()
+            self._look()
         if time.monotonic() - self.saved_at >= 60 * self.settings.save_every:
             self._save("last")
 
@@ -202,7 +202,7 @@ class Training:
         self.engine.take(point.loop["engine"])
         self.engine.place(self.recipe)
         self.done = point.step
-        self.best, self.alarms = point.loop["best"], point.loop["alarms"]
+        self.preview.take(point.loop["preview"])
         self.sums, self.summed = point.loop["sums"], point.loop["summed"]
         self.went_back = point.loop["went_back"]
         if self.done > self.num_steps:
@@ -222,7 +222,7 @@ class Training:
             self._load(folder)
             best = folder.with_name("best")
             if not best.exists():
-                self.best = math.inf
+                self.preview.best = math.inf
             elif self.ranks.writes:
                 shutil.copytree(best, self.folder / "best", dirs_exist_ok=True)
         else:
@@ -242,8 +242,8 @@ class Training:
         if not self.ranks.writes:
             return
         loop = {
-            "best": self.best, "alarms": self.alarms, "sums": self.sums, "summed": self.summed,
-            "went_back": self.went_back, "engine": self.engine.state(),
+            "preview": self.preview.state(), "engine": self.engine.state(), "sums": self.sums, "summed": self.summed,
+            "went_back": self.went_back,
         }  # fmt: skip
         if which == "last":
             checkpoint.keep_older(self.folder / "last", self.folder / "older", self.settings.keep_last - 1, self.done)
@@ -277,39 +277,23 @@ class Training:
         self.board.losses(self.done, self._epoch(), means, speeds)
         self.sums, self.summed, self.told_at = {}, 0, now
 
-    def _preview(self) -> None:
-        """Paint the fixed pictures, and keep this moment as the best so far if it is."""
-        self._show(f"step-{self.done:06}")
-        painted = self.recipe.paint(self.fixed)
-        found, seen = judge(painted, self.fixed["to"]), self.watch.look(painted)
-        self.best, is_best = min(found.distance, self.best), found.distance < self.best
+    def _look(self) -> None:
+        """Paint the fixed pictures, keep this moment as the best so far if it is, and say what warns."""
+        look = self.preview.look(self.board, self.done, self._epoch())
         if told := getattr(self.recipe, "told", None):
-            told(found.distance)  # a recipe that grows when it comes no nearer
-        near = {"palette": found.palette, "swd": found.swd, "distance": found.distance, "best": self.best}
-        alike = {"duplicates": seen.duplicates, "copies": seen.copies, "likeness": seen.likeness}
-        warning = seen.warning()
-        self.board.scores(self.done, self._epoch(), {**near, **alike, "warnings": float(bool(warning))})
-        self.board.write()
-        if is_best:
-            self._save("best", found.distance)
-        self.alarms = self.alarms + 1 if warning else 0
-        if warning:
-            self._warn(warning)
-
-    def _warn(self, warning: str) -> None:
-        """Say it when it begins; raise TrainingFailed once patience is over."""
-        moment = f"{self.recipe.name}, step {self.done:,}: {warning}"
-        if self.alarms == 1:
+            told(look.distance)  # a recipe that grows when it comes no nearer
+        if look.is_best:
+            self._save("best", look.distance)
+        if not look.warning:
+            return
+        moment, alarms = f"{self.recipe.name}, step {self.done:,}: {look.warning}", self.preview.alarms
+        if alarms == 1:
             self.progress.say(moment)
-        if self.settings.patience is not None and self.alarms >= self.settings.patience:
+        if self.settings.patience is not None and alarms >= self.settings.patience:
             raise TrainingFailed(
-                f"{moment}, at {self.alarms} previews in a row; the best so far is in {self.folder / 'best'}: "
+                f"{moment}, at {alarms} previews in a row; the best so far is in {self.folder / 'best'}: "
                 "learn from more pictures, augment them, lower the critic's rate, or raise train.patience"
             )
-
-    def _show(self, name: str) -> None:
-        few = {key: pictures[: self.settings.preview_pictures] for key, pictures in self.fixed.items()}
-        self.board.grid(name, self.recipe.preview(few), self.done)
 
     def _pictures(self, step: int) -> Pictures:
         """The pictures of a step, whole: those that all processes have of it."""

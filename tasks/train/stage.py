@@ -1,6 +1,7 @@
 """A train stage from the feeds to the model: one run, or a population of which the best is kept."""
 
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ def run(
     _require_pictures(feeds, settings)
     ranks = ranks or Ranks()
     many = settings.population.seeds > 1
+    deadline = time.monotonic() + settings.seconds_allowed
     if ranks.writes and not (scratch / "run.json").exists():
         write_json(scratch / "run.json", {**described(settings), **record})
 
@@ -52,6 +54,7 @@ def run(
         training = Training(
             one, feeds, settings.model_copy(update={"seed": seed}), folder, progress,
             Ranks() if many else ranks,
+            deadline,
         )  # fmt: skip
         training.begin(record, start)
         return training
