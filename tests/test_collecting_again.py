@@ -17,14 +17,15 @@ from tasks.scrape.museum.faults import Fault
 from tasks.scrape.museum.flickr import FlickrSite
 from tasks.scrape.museum.server import Museum
 from tasks.scrape.museum.ukiyoe import UkiyoeSite
+from tasks.scrape.museum.wikiart import WikiArtSite
 from tasks.scrape.museum.works import Work
 from tests.test_polite_web import FakeClock
 from tests.visits import SOURCES, Open, works
 
 FIRST = datetime(2026, 1, 2, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
-SITES = {"flickr": FlickrSite, "ukiyoe": UkiyoeSite}
-LISTINGS = ("/services/rest/", "/search")
+SITES = {"flickr": FlickrSite, "ukiyoe": UkiyoeSite, "wikiart": WikiArtSite}
+LISTINGS = ("/services/rest/", "/search", "/en/paintings-by-genre/portrait")
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +92,7 @@ def test_a_higher_limit_goes_on_behind_what_was_read(use: str) -> None:
 @pytest.mark.parametrize("use", SITES)
 def test_what_failed_is_found_once_more(use: str) -> None:
     shown = works(620)
-    failed = Night(use, shown, FIRST, fault=Fault("elsewhere", "50000000001_|/work-00001"))
+    failed = Night(use, shown, FIRST, fault=Fault("elsewhere", r"50000000001_|/work-00001|\(work-00001\)"))
     assert [row.outcome for row in failed.rows].count("failed") == 1
     night = Night(use, shown, FIRST + DAY)
     assert (night.pictures, len(night.kept)) == (1, 620)

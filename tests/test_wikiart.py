@@ -14,7 +14,7 @@ from tasks.scrape import collect as collecting
 from tasks.scrape import wikiart_catalogue as catalogue
 from tasks.scrape.museum.faults import Fault
 from tasks.scrape.museum.server import Answer, Asked, Museum
-from tasks.scrape.museum.wikiart import WikiArtSite
+from tasks.scrape.museum.wikiart import WikiArtSite, work_id
 from tasks.scrape.settings import Scrape
 from tasks.scrape.source import Item
 from tasks.scrape.web import PoliteWeb
@@ -63,7 +63,7 @@ def capped(count: int = 420, **kwargs: Any) -> Museum:
 
 
 def portraits(count: int) -> set[str]:
-    return {f"{0x577270000000000000000000 + n:024x}" for n in range(count) if n % 4}
+    return {work_id(work) for n, work in enumerate(works(count)) if n % 4}
 
 
 def test_all_works_come_past_the_cap_and_none_twice(found: Found) -> None:
@@ -71,13 +71,13 @@ def test_all_works_come_past_the_cap_and_none_twice(found: Found) -> None:
     keys = [item.key for item in found(museum, genre="portrait")]
     assert len(keys) == len(set(keys))
     assert set(keys) == portraits(420)
-    asked = [asked.path for asked in museum.log if re.search(r"/work-\d+$", asked.path)]
+    asked = [asked.path for asked in museum.log if re.search(r"/en/.*/work-\d+$", asked.path)]
     assert len(asked) == len(set(asked)) == 420 - 120  # each work that the listing did not show, once
 
 
 def test_a_work_whose_record_is_gone_is_passed_over_and_the_others_come(found: Found) -> None:
     museum = capped()
-    museum.faults.append(Fault("404", r"/work-419$"))
+    museum.faults.append(Fault("404", r"/work-00419$"))
     assert {item.key for item in found(museum, genre="portrait")} == portraits(419)
 
 
@@ -111,7 +111,7 @@ def test_a_search_finds_what_it_shows(found: Found) -> None:
 def test_the_walk_goes_on_from_its_mark_without_what_the_listing_showed(found: Found) -> None:
     museum = capped()
     whole = {item.key for item in found(museum, genre="portrait")}
-    rest = found(museum, genre="portrait", cursor={"artists": 4})
+    rest = found(museum, genre="portrait", cursor={"artists": 4, "count": 315})
     listed = {item.key for item in found(museum, 120, genre="portrait")}
     assert rest
     assert not listed & {item.key for item in rest}
@@ -134,16 +134,16 @@ def test_the_original_is_taken_and_restricted_works_are_refused_by_name(tmp_path
 
 def test_where_the_original_is_gone_the_large_one_is_taken(tmp_path: Path) -> None:
     museum = Museum([WikiArtSite(works(5))])
-    museum.faults.append(Fault("404", r"\(2\)\.jpg$"))
+    museum.faults.append(Fault("404", r"\(work-00002\)\.jpg$"))
     urls = {row.origin.url for row in collect(tmp_path / "raw", museum, "wikiart")}
-    assert len([url for url in urls if url.endswith("(2).jpg!Large.jpg")]) == 1
+    assert len([url for url in urls if url.endswith("(work-00002).jpg!Large.jpg")]) == 1
     assert len(urls) == 5
 
 
 def test_rights_are_asked_on_demand_alone(found: Found) -> None:
     from dataclasses import replace
 
-    mixed = [replace(work, licence="CC0" if n % 2 else "unknown") for n, work in enumerate(works(20))]
+    mixed = [replace(work, licence="CC0" if n % 2 else "Fair Use") for n, work in enumerate(works(20))]
     museum = Museum([WikiArtSite(mixed)])
     assert {item.licence for item in found(museum, genre="portrait")} == {"unknown"}
     assert not [asked for asked in museum.log if "/work-" in asked.path]
@@ -262,7 +262,7 @@ def listing() -> str:
 
 
 def record() -> str:
-    return WikiArtSite(works(9)).answer(Asked("GET", "www.wikiart.org", "/en/nne-3/work-3", {}, {})).body.decode()
+    return WikiArtSite(works(9)).answer(Asked("GET", "www.wikiart.org", "/en/nne-3/work-00003", {}, {})).body.decode()
 
 
 def told(reading: Callable[[], Any]) -> Any:
@@ -295,7 +295,7 @@ def test_with_any_one_key_renamed_a_listing_says_so_or_loses_nothing(key: str) -
     assert found == read(listing()) or (ADDRESS in found and f"lacks '{key}'" in found)
 
 
-PAGE = "https://www.wikiart.org/en/nne-3/work-3"
+PAGE = "https://www.wikiart.org/en/nne-3/work-00003"
 
 
 @pytest.mark.parametrize(

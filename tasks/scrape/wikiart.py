@@ -56,31 +56,43 @@ class WikiArt(Source[WikiArtQuery]):
         """The works of the listing, then, where it shows too few, those of its artists; a mark after each page."""
         kind = ByApi if query.access == "api" else BySite
         catalogue: Catalogue = kind(web, query.kinds, query.artists, query.search)
-        at = cursor or {}
+        at: Mapping[str, Any] = cursor or {}
         seen: set[str] = set()
         listing = catalogue.listing()
+        if listing is not None and at:
+            count = catalogue.page(listing, at.get("further")).count
+            if count != at["count"]:  # works came or went, and others moved up or down
+                at = {}
+            elif "ended" in at:
+                yield Mark(at, lasting=bool(count))
+                return
         if listing is not None and "artists" not in at:
-            shown, count = at.get("shown", 0), 0
+            shown, count = at.get("shown", 0), at.get("count", 0)
             for page in pages(catalogue, listing, at.get("further")):
                 fresh = [item for item in page.items if item.key not in seen]
                 seen.update(item.key for item in fresh)
                 shown, count = shown + len(fresh), page.count
                 yield from _wanted(fresh, catalogue, query, web, told=catalogue.told)
                 if page.further is not None:
-                    yield Mark({"further": page.further, "shown": shown})
+                    yield Mark({"further": page.further, "shown": shown, "count": count}, lasting=bool(count))
             if query.search or shown >= (count if count > CAP else ENOUGH * count):
+                yield Mark({"ended": True, "count": count}, lasting=bool(count))
                 return
-            yield Mark({"artists": 0})
+            at = {"artists": 0, "count": count}
+            yield Mark(at, lasting=True)
         if listing is not None and cursor is not None:  # what the listing showed is not asked for again by artist
             seen.update(item.key for page in pages(catalogue, listing) for item in page.items)
+        begun, counted = at.get("artists", 0), {"count": at["count"]} if listing is not None else {}
         for number, artist in enumerate(catalogue.artists()):
-            if number < at.get("artists", 0):
+            if number < begun:
                 continue
             for page in pages(catalogue, artist):
                 fresh = [item for item in page.items if item.key not in seen]
                 seen.update(item.key for item in fresh)
                 yield from _wanted(fresh, catalogue, query, web, told=frozenset())
-            yield Mark({"artists": number + 1})
+            yield Mark({"artists": number + 1, **counted}, lasting=bool(counted))
+        if counted:
+            yield Mark({"ended": True, **counted}, lasting=True)
 
     def secrets_for(self, query: WikiArtQuery) -> tuple[str, ...]:
         """The API alone wants keys."""

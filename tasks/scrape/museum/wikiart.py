@@ -1,5 +1,6 @@
 """The museum's WikiArt: listings that end too early, artists, works' own pages, API v2, and the picture hosts."""
 
+import hashlib
 import json
 import re
 from collections import defaultdict
@@ -16,7 +17,6 @@ from tasks.scrape.museum.works import Work
 PER_PAGE = 60
 SITE = f"https://www.wikiart.org{MUSEUM}"
 FRAME = f"https://uploads.wikiart.org{MUSEUM}/Content/images/FRAME-600x480.jpg"
-FIRST_ID = 0x5772_7000_0000_0000_0000_0000
 
 Kind = Callable[[int], str]
 
@@ -38,6 +38,8 @@ class WikiArtSite:
         self._by: dict[str, list[int]] = defaultdict(list)  # listing -> numbers of its works
         self._artists: dict[str, list[str]] = defaultdict(list)  # genre or style -> its artists, in order
         self._session = "0123456789ab"
+        self._numbers = {work.name: number for number, work in enumerate(works)}
+        self._ids = {work_id(work): number for number, work in enumerate(works)}
         for number, work in enumerate(works):
             artist = slug(work.author)
             self._by[f"{artist}/mode/all-paintings"].append(number)
@@ -60,8 +62,8 @@ class WikiArtSite:
             return self._api(path[6:], asked)
         if asked.fields.get("json") and asked.headers.get("X-Requested-With") == "XMLHttpRequest":
             return self._listing(path, asked)
-        match = re.fullmatch(r"[^/]+/work-(\d+)", path)
-        return self._page(int(match[1])) if match and int(match[1]) < len(self._works) else NOT_FOUND
+        number = self._numbers.get(path.rpartition("/")[2])
+        return NOT_FOUND if number is None else self._page(number)
 
     def _listing(self, path: str, asked: Asked) -> Answer:
         page = int(asked.fields.get("page", 1))
@@ -89,9 +91,9 @@ class WikiArtSite:
     def _row(self, number: int) -> dict[str, Any]:
         work = self._works[number]
         return {
-            "id": _id(number), "title": work.title, "year": "" if number % 5 == 1 else f"c.{1800 + number % 99}",
+            "id": work_id(work), "title": work.title, "year": "" if number % 5 == 1 else f"c.{1800 + number % 99}",
             "width": work.width, "height": work.height, "artistName": work.author, "image": self._image(number),
-            "map": "0123**67*", "paintingUrl": f"/en/{slug(work.author)}/work-{number}",
+            "map": "0123**67*", "paintingUrl": f"/en/{slug(work.author)}/{work.name}",
             "artistUrl": f"/en/{slug(work.author)}", "albums": None, "flags": 2, "images": None,
         }  # fmt: skip
 
@@ -99,7 +101,7 @@ class WikiArtSite:
         if self._restricted(number):
             return FRAME
         variant = "!Large.jpg" if number % 3 == 1 else ""  # some listings name a smaller one
-        return f"https://uploads{number % 8}.wikiart.org{MUSEUM}/images/étude({number}).jpg{variant}"
+        return f"https://uploads{number % 8}.wikiart.org{MUSEUM}/images/étude({self._works[number].name}).jpg{variant}"
 
     def _page(self, number: int) -> Answer:
         work = self._works[number]
@@ -109,7 +111,8 @@ class WikiArtSite:
             for kind, of in self._kinds.items()
         )
         free = work.licence in ("CC0", "public domain")
-        rights = '<i class="copyright-icon-public-domain"></i> Public domain' if free else "Fair Use"
+        said = "" if work.licence == "unknown" else escape(work.licence)
+        rights = '<i class="copyright-icon-public-domain"></i> Public domain' if free else said
         return Answer(
             f"<!DOCTYPE html><html><head><title>{escape(work.title)}</title></head><body>"
             f'<div class="wiki-layout-artwork-info"><article><h3>{escape(work.title)}</h3><ul>{kinds}</ul>'
@@ -133,7 +136,7 @@ class WikiArtSite:
                 name = self._artists["all"][int(fields["id"][1:])]
                 return self._list([self._record(n) for n in self._by[f"{name}/mode/all-paintings"]], fields)
             case "Painting":
-                number = int(fields["id"], 16) - FIRST_ID
+                number = self._ids[fields["id"]]
                 kinds = {f"{kind}s": [of(number).title()] for kind, of in self._kinds.items()}
                 return _json({**self._record(number), **kinds})
             case _:
@@ -142,7 +145,7 @@ class WikiArtSite:
     def _record(self, number: int) -> dict[str, Any]:
         work = self._works[number]
         return {
-            "id": _id(number), "title": work.title, "url": f"work-{number}", "artistUrl": slug(work.author),
+            "id": work_id(work), "title": work.title, "url": work.name, "artistUrl": slug(work.author),
             "artistName": work.author, "completitionYear": None if number % 5 == 1 else 1800 + number % 99,
             "width": work.width, "height": work.height, "image": self._image(number),
         }  # fmt: skip
@@ -162,14 +165,16 @@ class WikiArtSite:
         self._session += "x"
 
     def _picture(self, path: str) -> Answer:
-        match = re.fullmatch(r"/images/étude\((\d+)\)\.jpg(!Large\.jpg)?", unquote(path))
-        if match is None or int(match[1]) >= len(self._works):
+        match = re.fullmatch(r"/images/étude\((.+?)\)\.jpg(!Large\.jpg)?", unquote(path))
+        if match is None or match[1] not in self._numbers:
             return NOT_FOUND
-        return Answer(self._works[int(match[1])].read(), "image/jpeg")
+        work = self._works[self._numbers[match[1]]]
+        return Answer(work.read(), work.kind)
 
 
-def _id(number: int) -> str:
-    return f"{FIRST_ID + number:024x}"
+def work_id(work: Work) -> str:
+    """A work's id: 24 hexadecimal digits, the same whatever hangs beside it."""
+    return hashlib.sha256(work.name.encode()).hexdigest()[:24]
 
 
 def _json(value: Any) -> Answer:
