@@ -44,7 +44,7 @@ class GoogleSite:
                 return Answer(b"User-agent: *\nDisallow: /search\nDisallow: /admin\n", "text/plain")
             case host, path if host in HOSTS and path.startswith("/full/"):
                 work = self._works.get(path.removeprefix("/full/").removesuffix(".jpg"))
-                return NOT_FOUND if work is None else Answer(work.read(), "image/jpeg")
+                return NOT_FOUND if work is None else Answer(work.read(), work.kind)
             case _:
                 return NOT_FOUND
 

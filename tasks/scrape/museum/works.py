@@ -1,11 +1,14 @@
-"""What hangs in the museum: photographs for its Flickr, woodblock-like renderings of others for its ukiyo-e.org."""
+"""What hangs in the museum, for each of its sites.
+
+Photographs for Flickr, woodblock-like renderings of others for ukiyo-e.org, abstract compositions for Google Images.
+"""
 
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from tasks.scrape import sample
+from tasks.scrape import drawn, sample
 
 # No photograph hangs in both, so that nothing in the one set has its counterpart in the other.
 PHOTOGRAPHS = ("astronaut", "chelsea", "china", "coffee", "motorcycle", "rocket")
@@ -14,6 +17,7 @@ EACH = 120  # pictures of each photograph: itself, and its details
 SEED, SIDES = 1, (72, 144)  # as of tasks.scrape.sample
 FIRST_UPLOAD = 1_600_000_000  # seconds since 1970
 APART = 1_800  # seconds between two uploads
+ABSTRACTS, ABSTRACT_SIDE = 450, 96  # pictures, and pixels of their sides
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Work:
     width: int
     height: int
     read: Callable[[], bytes]
+    kind: str = "image/jpeg"
 
 
 def photographs(names: Sequence[str] = PHOTOGRAPHS, each: int = EACH) -> list[Work]:
@@ -39,6 +44,19 @@ def photographs(names: Sequence[str] = PHOTOGRAPHS, each: int = EACH) -> list[Wo
 def prints(names: Sequence[str] = PRINTS, each: int = EACH) -> list[Work]:
     """The woodblock-like renderings of photographs, then those of their details; each says that it is one."""
     return _works(names, each, ", a woodblock-like rendering", _print)
+
+
+def abstracts() -> list[Work]:
+    """What our own painter composes."""
+    return [
+        Work(
+            name=f"abstract-{number:04}", original=f"abstract-{number:04}", title=drawn.title("abstract", number),
+            author="baren's painter", licence="CC0", uploaded=FIRST_UPLOAD + APART * number, width=ABSTRACT_SIDE,
+            height=ABSTRACT_SIDE, read=partial(drawn.picture_bytes, "abstract", number, ABSTRACT_SIDE, SEED),
+            kind="image/png",
+        )
+        for number in range(ABSTRACTS)
+    ]  # fmt: skip
 
 
 def _works(names: Sequence[str], each: int, suffix: str, read: Callable[[str, int], bytes]) -> list[Work]:
