@@ -15,9 +15,7 @@ from tasks.scrape.museum.openverse import OpenverseSite
 from tasks.scrape.museum.server import Museum
 from tasks.scrape.museum.ukiyoe import UkiyoeSite
 from tasks.scrape.museum.wikiart import WikiArtSite
-from tasks.scrape.museum.works import abstracts, photographs, prints
-
-PORTRAITS = ("astronaut", "grace_hopper")  # the photographs of a person's face
+from tasks.scrape.museum.works import abstracts, photographs, portraits, prints
 
 
 @contextmanager
@@ -26,7 +24,7 @@ def open_museum() -> Generator[Museum]:
     photos = photographs()
     museum = Museum(
         [
-            FlickrSite(photos), UkiyoeSite(prints()), WikiArtSite(photographs(PORTRAITS)), GoogleSite(abstracts()),
+            FlickrSite(photos), UkiyoeSite(prints()), WikiArtSite(portraits()), GoogleSite(abstracts()),
             OpenverseSite(photos), CommonsSite(photos), MetSite(photos),
         ]
     )  # fmt: skip

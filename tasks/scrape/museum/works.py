@@ -1,6 +1,7 @@
 """What hangs in the museum, for each of its sites.
 
-Photographs for Flickr, woodblock-like renderings of others for ukiyo-e.org, abstract compositions for Google Images.
+Photographs for Flickr, woodblock-like renderings of others for ukiyo-e.org, varied portraits for WikiArt, abstract
+compositions for Google Images.
 """
 
 import itertools
@@ -8,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from tasks.scrape import drawn, sample
+from tasks.scrape import drawn, sample, sitters
 
 # No photograph hangs in both, so that nothing in the one set has its counterpart in the other.
 PHOTOGRAPHS = ("astronaut", "chelsea", "china", "coffee", "motorcycle", "rocket")
@@ -17,6 +18,7 @@ EACH = 120  # pictures of each photograph: itself, and its details
 SEED, SIDES = 1, (72, 144)  # as of tasks.scrape.sample
 FIRST_UPLOAD = 1_600_000_000  # seconds since 1970
 APART = 1_800  # seconds between two uploads
+SITTINGS, PORTRAITS_EACH, PORTRAIT_SIDE = 20, 8, 192  # of each sitter; of each sitting; pixels
 ABSTRACTS, ABSTRACT_SIDE = 450, 96  # pictures, and pixels of their sides
 
 
@@ -44,6 +46,31 @@ def photographs(names: Sequence[str] = PHOTOGRAPHS, each: int = EACH) -> list[Wo
 def prints(names: Sequence[str] = PRINTS, each: int = EACH) -> list[Work]:
     """The woodblock-like renderings of photographs, then those of their details; each says that it is one."""
     return _works(names, each, ", a woodblock-like rendering", _print)
+
+
+def portraits() -> list[Work]:
+    """The two people of the sample photographs, the first portrait of every sitting before the second of any.
+
+    As artist of a sitting stands whose photograph it is, with the manner that is the sitting's own.
+    """
+    works: list[Work] = []
+    for number, sitting, name in itertools.product(range(PORTRAITS_EACH), range(SITTINGS), sitters.HEADS):
+        photograph = sample.PHOTOGRAPHS[name]
+        works.append(
+            Work(
+                name=f"{name.replace('_', '-')}-sitting-{sitting:02}-{number}",
+                original=f"{name}-{sitting:02}",
+                title=f"{photograph.title}, varied by a program",
+                author=f"{photograph.author}, in manner {sitting}",
+                licence=photograph.licence,
+                uploaded=FIRST_UPLOAD + APART * len(works),
+                width=PORTRAIT_SIDE,
+                height=PORTRAIT_SIDE,
+                read=partial(sitters.picture_bytes, name, sitting, number, PORTRAIT_SIDE, SEED),
+                kind="image/png",
+            )
+        )
+    return works
 
 
 def abstracts() -> list[Work]:
