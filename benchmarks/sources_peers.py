@@ -29,7 +29,9 @@ if __name__ == "__main__":
 ICRAWLER = f"""
 import sys
 from icrawler.builtin import UrlListCrawler
-UrlListCrawler(downloader_threads={IN_FLIGHT}, storage={{"root_dir": sys.argv[2]}}, log_level=50).crawl(sys.argv[1])
+UrlListCrawler(downloader_threads={IN_FLIGHT}, storage={{"root_dir": sys.argv[2]}}, log_level=50).crawl(
+    sys.argv[1], max_num=10**9
+)
 """
 REQUESTS = f"""
 import sys
