@@ -16,6 +16,6 @@ class Scrape(Settings):
     query: Mapping[str, Any] = Field(default_factory=dict[str, Any])  # what the source is asked, in its own words
     site: Literal["web", "museum"] = "web"  # museum: our replica of the site on this machine, begun and ended here
     contact: str = ""  # an address or page of yours, told to every site that is asked; needed for the web
-    private_hosts: tuple[str, ...] = ()  # hosts that may lie in a private network; no other is reached there
+    private_hosts: tuple[str, ...] = ()  # hosts in a private network, or with names that only a proxy of yours knows
     max_bytes: int = Field(default=64_000_000, ge=1)  # of one picture; the largest originals on Flickr stay below it
     max_pixels: int = Field(default=200_000_000, ge=1)  # by its header; a bomb says more than any camera makes
