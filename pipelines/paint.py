@@ -41,21 +41,18 @@ def main(argv: Sequence[str]) -> int:
 def _paint(
     recipe: "RecipeParams", photos: "list[Photo]", out: Path, chosen: argparse.Namespace, progress: Progress
 ) -> None:
-    from pipelines.stages import learned_from, learned_photos
-    from tasks import train
+    from pipelines.stages import learned_from, learned_photos, open_painter
     from tasks.credits import write_credits
-    from tasks.files import sha256_file
-    from tasks.infer import device_to_paint_on, file_names, judge, print_photo
+    from tasks.infer import file_names, judge, print_photo
     from tasks.infer.press import Model
 
     if recipe.module.KIND == "noise":
         raise ParamsError(f"{recipe.name} paints from noise, not from photographs; run python -m pipelines infer")
     settings = recipe.infer.read(recipe.infer.model_dump() | _wishes(chosen), f"recipes.{recipe.name}.infer")
-    best = DATA / "4-models" / recipe.name / "best"
-    network = train.load_painter(best, recipe.module.build(recipe.networks, recipe.train))
-    model = Model.of(network, sha256_file(best / "weights.safetensors"))
+    painter = open_painter(recipe, chosen.model)
+    model = Model.of(painter.network, painter.key)
     credited = learned_from(recipe, progress)
-    devices = [_device(name) for name in chosen.device] if chosen.device else [device_to_paint_on()]
+    devices = [_device(name) for name in chosen.device or ()]
     judged = judge([path for _, path, _ in photos], learned_photos(recipe, progress), progress)
     refused: list[str] = []
     for name, photo in zip(file_names([path.stem for _, path, _ in photos]), photos, strict=True):
@@ -66,7 +63,7 @@ def _paint(
             refused.append(f"{photo[1]} is not painted: {error}")
             progress.say(refused[-1])
             continue
-        report |= {"recipe": recipe.name, "git": _revision(), "domain": judged.get(photo[1])}
+        report |= {"recipe": recipe.name, "painter": painter.name, "git": _revision(), "domain": judged.get(photo[1])}
         write_json(out / f"{name}.json", report | {"learned_from": {"pictures": len(credited)}})
         progress.say(f"{photo[1]} -> {', '.join(str(target) for target in targets)}")
     if len(refused) == len(photos):
@@ -118,6 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("photos", nargs="+", metavar="PHOTO")
     parser.add_argument("--recipe", required=True, help="of params.yaml; it must have been trained")
+    parser.add_argument(
+        "--model", default="best", metavar="WHICH", help="best, last, or seed-N of several that were kept"
+    )
     parser.add_argument("--out", type=Path, help="folder of the prints (prints/RECIPE)")
     parser.add_argument("--format", type=_formats, default=("png",), help="png, tif, jpg, dzi; several with commas")
     paper = parser.add_argument_group("paper (what is not given is as infer says in params.yaml)")

@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -16,6 +16,9 @@ from tasks.errors import BarenError
 from tasks.files import fingerprint, read_json, scratch_folder
 from tasks.progress import Progress
 from tasks.rows import Origin, Packed, Split, read_packed, read_scraped
+
+if TYPE_CHECKING:
+    from tasks.infer import Trained
 
 DATA = Path("data")
 CURATION = Path("curation")
@@ -241,35 +244,55 @@ def _learned(recipe: RecipeParams, key: str, progress: Progress) -> list[Packed]
 
 
 def _infer(recipe: RecipeParams, progress: Progress) -> None:
-    from tasks import infer, train
-    from tasks.files import sha256_file
+    from tasks import infer
 
-    best = DATA / "4-models" / recipe.name / "best"
-    built = recipe.module.build(recipe.networks, recipe.train)
-    network, checkpoint = train.load_painter(best, built), sha256_file(best / "weights.safetensors")
+    out = DATA / "6-prints" / recipe.name
     if recipe.module.KIND == "noise":
+        built = recipe.module.build(recipe.networks, recipe.train)
+        best = _opened(recipe, built, "best")
         infer.draw(
-            network=network,
+            network=best.network,
             examples=pictures_of(recipe, "to", "train", EXAMPLES, progress),
-            out=DATA / "6-prints" / recipe.name,
+            out=out,
             settings=recipe.infer,
             progress=progress,
-            score=getattr(built, "judge", None),
-            checkpoint=checkpoint,
+            score=getattr(built, "judge", None),  # by the networks that were opened
+            checkpoint=best.key,
             learned_from=learned_from(recipe, progress),
         )
         return
     items = list(read_packed(_shards(recipe, "from") / "items.jsonl"))
     infer.run(
-        network=network,
+        painters=[open_painter(recipe, which) for which in kept_seeds(DATA / "4-models" / recipe.name) or ["best"]],
         photos=whole_photographs(DATA / "1-raw" / recipe.learns_from, items, recipe.infer.photos),
-        out=DATA / "6-prints" / recipe.name,
+        out=out,
         settings=recipe.infer,
         progress=progress,
-        checkpoint=checkpoint,
         learned_from=learned_from(recipe, progress),
         examples=lambda: learned_photos(recipe, progress),
     )
+
+
+def open_painter(recipe: RecipeParams, which: str = "best") -> "Trained":
+    """A trained model of `recipe` to paint with: best, last, or seed-N where several seeds were kept."""
+    return _opened(recipe, recipe.module.build(recipe.networks, recipe.train), which)
+
+
+def _opened(recipe: RecipeParams, built: Any, which: str) -> "Trained":
+    from tasks.files import sha256_file
+    from tasks.infer import Trained
+    from tasks.train import load_painter
+
+    model = DATA / "4-models" / recipe.name
+    folder = model / which / "best" if which.startswith("seed-") else model / which
+    return Trained(which, load_painter(folder, built), sha256_file(folder / "weights.safetensors"))
+
+
+def kept_seeds(model: Path) -> list[str]:
+    """The seeds that were trained to the end, as "seed-3", the one chosen first; none where there was no choice."""
+    table = model / "population.json"
+    rows = [row for row in read_json(table) if row["kept"] and row["best"] is not None] if table.exists() else []
+    return [f"seed-{row['seed']}" for row in sorted(rows, key=lambda row: (not row["chosen"], row["best"]))]
 
 
 def learned_from(recipe: RecipeParams, progress: Progress) -> list[Origin]:

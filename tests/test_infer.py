@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tasks import infer
 from tasks.errors import BarenError, Stopped
-from tasks.infer import Infer
+from tasks.infer import Infer, Trained
 from tasks.infer.press import Model
 from tasks.infer.strips import SRGB
 from tasks.progress import Progress
@@ -48,9 +48,10 @@ def saved(path: Path, height: int, width: int) -> np.ndarray:
 
 def painted(folder: Path, photos: list[tuple[str, Path, Origin]], progress: Progress | None = None) -> Path:
     infer.run(
-        network=Negative(), photos=photos, out=folder / "prints", settings=Infer(tile=128, dpi=150.0),
+        painters=[Trained("best", Negative(), "abc")], photos=photos, out=folder / "prints",
+        settings=Infer(tile=128, dpi=150.0),
         scratch=folder / "scratch", progress=progress or Progress(io.StringIO()),
-        checkpoint="abc", learned_from=[origin("A wave")],
+        learned_from=[origin("A wave")],
     )  # fmt: skip
     return folder / "prints"
 
@@ -124,6 +125,27 @@ def test_each_print_says_what_made_it(tmp_path: Path) -> None:
     assert report["photo"]["author"] == "Nobody"
     with (prints / "CREDITS.csv").open(newline="") as file:
         assert [row["title"] for row in csv.DictReader(file)] == ["A wave"]
+
+
+def test_every_photograph_is_painted_by_every_painter_side_by_side(tmp_path: Path) -> None:
+    for name, side in (("a", 256), ("b", 512)):
+        Image.new("RGB", (side, side), (250, 0, 0)).save(tmp_path / f"{name}.png")
+    infer.run(
+        painters=[Trained("seed-4", Negative(), "four"), Trained("seed-1", nn.Identity(), "one")],
+        photos=[(name, tmp_path / f"{name}.png", origin()) for name in ("a", "b")], out=tmp_path / "prints",
+        settings=Infer(tile=128), scratch=tmp_path / "scratch", progress=Progress(io.StringIO()),
+    )  # fmt: skip
+    prints = tmp_path / "prints"
+    assert {path.name for path in prints.rglob("*.png")} == {"a.png", "b.png"}
+    for folder, key, red in ((prints, "four", 5), (prints / "seed-1", "one", 250)):
+        for name in ("a", "b"):
+            with Image.open(folder / f"{name}.png") as image:
+                assert image.getpixel((9, 9))[0] == red
+            report = json.loads((folder / f"{name}.json").read_text())
+            assert (report["checkpoint"], report["painter"]) == (key, "seed-4" if key == "four" else "seed-1")
+    with Image.open(prints / "proof.jpg") as sheet:
+        reds = [sheet.getpixel((12 + 256 * place + 128, 140))[0] for place in range(3)]
+    assert reds == pytest.approx([250, 5, 250], abs=4)  # the photo, and what each painter made of it
 
 
 def test_a_broken_photograph_is_named_and_the_others_are_painted(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tasks.errors import ParamsError
 from tasks.infer import Infer
 from tasks.infer.best import chosen
 from tasks.infer.probe import Reach
-from tasks.infer.proof import HEIGHT, small, write_proof
+from tasks.infer.proof import CAPTION, HEIGHT, small, write_proof
 from tasks.infer.tiles import plan_tiles
 from tasks.progress import Progress
 
@@ -85,6 +85,18 @@ def test_a_sheet_holds_every_picture(tmp_path: Path) -> None:
         assert sheet.height > 3 * HEIGHT
         assert sheet.width > 4 * 384
     assert small(np.zeros((10, 9000, 3), np.uint8)).shape == (HEIGHT, 3 * HEIGHT, 3)
+
+
+def test_captions_stand_below_their_pictures(tmp_path: Path) -> None:
+    groups = [[small(np.full((100, 100, 3), 128, np.uint8))] * 2] * 2
+    for name, captions in (("plain", ()), ("told", ("photo", "seed-3"))):
+        write_proof(tmp_path / f"{name}.png", groups, columns=1, captions=captions)
+    with Image.open(tmp_path / "plain.png") as plain, Image.open(tmp_path / "told.png") as told:
+        assert told.height == plain.height + 2 * CAPTION
+        below = np.asarray(told.convert("L"))[12 + HEIGHT : 12 + HEIGHT + CAPTION]
+    assert below[:, 12:60].min() < 120
+    assert below[:, 12 + HEIGHT : 72 + HEIGHT].min() < 120
+    assert below[:, 100:200].min() > 200
 
 
 @pytest.mark.parametrize(("height", "width", "tile"), [(300, 411, 128), (64, 64, 512), (1, 1000, 256)])

@@ -6,7 +6,9 @@ import pytest
 from PIL import Image
 
 from pipelines import paint
+from pipelines.stages import kept_seeds
 from tasks.errors import BarenError, ParamsError
+from tasks.files import write_json
 
 
 def named(*words: str) -> list[str]:
@@ -33,6 +35,15 @@ def test_prints_never_go_into_a_stage_s_output(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ParamsError, match="belongs to the stages"):
         paint.main(["a.jpg", "--recipe", "travelgan", "--out", "data/6-prints/mine"])
+
+
+def test_of_a_population_the_kept_seeds_paint_the_chosen_one_first(tmp_path: Path) -> None:
+    keys = ("seed", "kept", "best", "chosen")
+    rows = [(0, True, 3.0, False), (1, False, None, False), (2, True, None, False), (3, True, 2.0, True)]
+    rows = [dict(zip(keys, row, strict=True)) for row in rows]
+    write_json(tmp_path / "population.json", rows)
+    assert kept_seeds(tmp_path) == ["seed-3", "seed-0"]
+    assert kept_seeds(tmp_path / "of one seed") == []
 
 
 def test_an_unknown_format_ends_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:

@@ -101,6 +101,8 @@ def recipe(data: Path, name: str = "travelgan") -> None:
     picture(data / "6-prints" / name / "folder-0.png", 300, 200)
     write_json(data / "6-prints" / name / "folder-0.json", {"photo": {"id": "folder:0", "title": NASTY}})
     picture(data / "6-prints" / name / "stray.png", 300, 200)
+    picture(data / "6-prints" / name / "seed-3" / "folder-0.png", 300, 200)
+    picture(data / "6-prints" / name / "proof.jpg", 600, 200)
 
 
 class Links(HTMLParser):
@@ -158,6 +160,7 @@ def test_the_whole_line_is_on_the_page(tmp_path: Path) -> None:
 
     assert page.count('class="pair"') == 2
     assert page.count("photo | painted") == 1  # the stray print has no photo to stand beside
+    assert page.count('alt="each kept seed"') == 1
     assert "step 1,230" in page
     moments = re.findall(r"<figcaption>(reals|untrained|step \d+)</figcaption>", page)
     assert moments == ["reals", "untrained", "step 10", "step 30", "step 40"]

@@ -1,8 +1,8 @@
 """Infer: whole photographs, of any size, painted by tiles without seams."""
 
-import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from tasks.infer.press import Model
+    from tasks.infer.press import Model, Order
     from tasks.infer.source import Pixels
 
-__all__ = ["Infer", "Photo", "file_names", "draw", "in_folder", "judge", "print_photo", "run"]
+__all__ = ["Infer", "Photo", "Trained", "file_names", "draw", "in_folder", "judge", "print_photo", "run"]
 
 # A photograph to paint was chosen by a person: only what no decoder here can hold is refused for its size.
 EVERY_SIZE = Limits(max_bytes=2**32, max_pixels=MOST_PIXELS, min_side=1, max_aspect=float("inf"))
@@ -30,25 +30,33 @@ PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".avif", ".bmp", 
 Photo = tuple[str, Path, Origin]  # id, file, where it came from
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A network to paint with, [B, 3, H, W] in (-1, 1) to the same shape; `key` (a hash) stands for its weights."""
+
+    name: str  # "best", or "seed-3": prints beside those of the first lie in a folder called so
+    network: "nn.Module"
+    key: str
+
+
 def run(
     *,
-    network: "nn.Module",
+    painters: Sequence[Trained],
     photos: Sequence[Photo],
     out: Path,
     settings: Infer,
     progress: Progress,
-    checkpoint: str = "",
     learned_from: Sequence[Origin] = (),
     examples: "Callable[[], Pixels] | None" = None,
     scratch: Path = SCRATCH / "infer",
 ) -> None:
-    """Paint `photos` with `network` into the folder `out`: NAME.png and its report NAME.json, proof.jpg, CREDITS.csv.
+    """Paint `photos` into the folder `out`: NAME.png and its report NAME.json, proof.jpg, CREDITS.csv.
 
-    `network` maps [B, 3, H, W] in (-1, 1) to the same shape. `checkpoint` (a hash) and `learned_from` (the origin of
-    each picture it was trained on) are told on, so that a print can name its sources. The photographs of
-    settings.album are painted too, after a word on those unlike `examples`, uint8 [N, side, side, 3]. One that cannot
-    be opened is said and listed in refused.json; BarenError where none can. `out` takes its place whole, at the end;
-    a painting that was interrupted goes on from `scratch`.
+    Every photo is painted by each of `painters`: by the first into `out`, by others into `out`/PAINTER, and proof.jpg
+    shows them side by side. `learned_from` (the origin of each picture they were trained on) is told on, so that a
+    print can name its sources. The photographs of settings.album are painted too, after a word on those unlike
+    `examples`, uint8 [N, side, side, 3]. One that cannot be opened is said and listed in refused.json; BarenError where
+    none can. `out` takes its place whole, at the end; a painting that was interrupted goes on from `scratch`.
     """
     from tasks.infer.press import Model
     from tasks.infer.proof import small_file, write_proof
@@ -58,29 +66,32 @@ def run(
     if not photos:
         raise BarenError("there is no photograph to paint; hold some out (shard.held_out) or name a folder of them")
     judged = judge([path for _, path, _ in album], examples(), progress) if album and examples else {}
-    model = Model.of(network, checkpoint)
+    models = {painter.name: Model.of(painter.network, painter.key) for painter in painters}
     refused: list[dict[str, str]] = []
-    pairs: list[list[Pixels]] = []  # each photo with its print, small
+    groups: list[list[Pixels]] = []  # each photo with its prints, small
     names = file_names([photo[0] for photo in photos])
     with no_half_folder(out) as folder:
         for name, photo in zip(names, progress.track(photos, "paint", unit="photos"), strict=True):
             try:
-                target = folder / f"{name}.png"
-                report = print_photo(photo, (target,), model, settings, progress=progress, scratch=scratch)
+                order = open_photo(photo, settings, progress)
             except PictureRefused as error:
                 refused.append({"id": photo[0], "file": str(photo[1]), "reason": str(error)})
                 progress.say(f"{photo[1]} is not painted ({error})")
                 continue
-            report["domain"] = judged.get(photo[1])
-            pairs.append([small_file(photo[1]), small_file(target)])
-            write_json(folder / f"{name}.json", report | {"learned_from": {"pictures": len(learned_from)}})
+            groups.append([small_file(photo[1])])
+            for place, (painter, model) in enumerate(models.items()):
+                target = (folder / painter if place else folder) / f"{name}.png"
+                report = _printed(photo, replace(order, targets=(target,)), model, settings, progress, scratch)
+                report |= {"painter": painter, "domain": judged.get(photo[1])}
+                groups[-1].append(small_file(target))
+                write_json(target.with_suffix(".json"), report | {"learned_from": {"pictures": len(learned_from)}})
         if len(refused) == len(photos):
             raise BarenError(
                 f"none of the {len(photos)} photographs could be painted; "
                 f"the first, {refused[0]['file']}: {refused[0]['reason']}"
             )
         write_json(folder / "refused.json", refused)
-        write_proof(folder / "proof.jpg", pairs)
+        write_proof(folder / "proof.jpg", groups, captions=("photo", *models) if len(models) > 1 else ())
         write_credits(folder, learned_from)
 
 
@@ -112,30 +123,48 @@ def print_photo(
     settings: Infer,
     *,
     progress: Progress,
-    devices: "Sequence[torch.device] | None" = None,
+    devices: "Sequence[torch.device]" = (),
     scratch: Path = SCRATCH / "infer",
 ) -> dict[str, Any]:
     """Make the print that `settings` ask for of one photo, in every format the names of `targets` end in.
 
     Returns its report. Raises PictureRefused, ParamsError, NoRoom; no target is ever half written.
     """
+    order = replace(open_photo(photo, settings, progress), targets=targets)
+    return _printed(photo, order, model, settings, progress, scratch, devices)
+
+
+def open_photo(photo: Photo, settings: Infer, progress: Progress) -> "Order":
+    """The photo opened and laid out as `settings` ask; says what a person should know before the long work."""
     from tasks.infer.exif import exif_of
     from tasks.infer.paper import Wish, lay_out
-    from tasks.infer.press import Order, make_print
+    from tasks.infer.press import Order
     from tasks.picture import open_deep
 
-    key, path, origin = photo
+    path = photo[1]
     deep = open_deep(path, EVERY_SIZE)
-    pixels = deep.pixels
     wish = Wish(settings.size, settings.dpi, settings.fit, settings.bleed, settings.margin, settings.paint_ppi)
-    sheet = lay_out(pixels.shape[0], pixels.shape[1], wish)
+    sheet = lay_out(deep.pixels.shape[0], deep.pixels.shape[1], wish)
     for warning in sheet.warnings():
         progress.say(f"{path.name}: {warning}")
-    order = Order(path.stem, pixels, sha256_file(path), exif_of(path), sheet, targets, deep.alpha)
-    report = make_print(
-        order, model, settings, devices=devices or [device_to_paint_on()], scratch=scratch, progress=progress
-    )
-    told = {"id": key, "file": path.name, "sha256": order.photo_key, **dataclasses.asdict(origin)}
+    return Order(path.stem, deep.pixels, sha256_file(path), exif_of(path), sheet, (), deep.alpha)
+
+
+def _printed(
+    photo: Photo,
+    order: "Order",
+    model: "Model",
+    settings: Infer,
+    progress: Progress,
+    scratch: Path,
+    devices: "Sequence[torch.device]" = (),
+) -> dict[str, Any]:
+    from tasks.infer.press import make_print
+
+    devices = devices or [device_to_paint_on()]
+    report = make_print(order, model, settings, devices=devices, scratch=scratch, progress=progress)
+    key, path, origin = photo
+    told = {"id": key, "file": path.name, "sha256": order.photo_key, **asdict(origin)}
     return {"photo": told, "checkpoint": model.key, **report}
 
 

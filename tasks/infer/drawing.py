@@ -81,7 +81,7 @@ class Drawer:
         """What the network makes of `noise`: float32 [N, 3, side, side] in (-1, 1)."""
         batches = self.progress.track(noise.split(BATCH), "draw", unit="batches")
         with torch.inference_mode():
-            return torch.cat([self.network(part) for part in batches])
+            return torch.cat([self.network(part).cpu() for part in batches])  # where the critics lie
 
     def pixels(self, noise: Tensor) -> Pixels:
         """The same as uint8 [N, side, side, 3]."""

@@ -56,6 +56,7 @@ class Recipe:
     held_out: Shown | None
     documents: tuple[Document, ...]
     prints: tuple[Print, ...]
+    sheet: Shown | None  # every photograph as each kept seed painted it, where there are several
 
 
 def recipe_names(data: Path) -> list[str]:
@@ -80,6 +81,7 @@ def gather_recipe(
         held_out=album.copy(pictures, "held-out pictures") if pictures.exists() else None,
         documents=_documents(metrics, album),
         prints=_prints(data / PRINTS / name, originals, album, settings),
+        sheet=_sheet(data / PRINTS / name, album),
     )
 
 
@@ -144,6 +146,11 @@ def _prints(folder: Path, originals: Mapping[str, Path], album: Album, settings:
         before = album.whole(original, "photo", settings.print_side) if original else None
         found.append(Print(_title(photo, path.stem), before, after))
     return tuple(found)
+
+
+def _sheet(folder: Path, album: Album) -> Shown | None:
+    several = any(folder.glob("seed-*/*.png"))
+    return album.copy(folder / "proof.jpg", "each kept seed") if several else None
 
 
 def _title(photo: Mapping[str, Any], otherwise: str) -> str:
