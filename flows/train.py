@@ -23,7 +23,7 @@ from tasks.errors import BarenError, ParamsError
 from tasks.files import SCRATCH, no_half_folder, read_json, sha256_file, write_json
 
 MODELS, METRICS = Path("data/4-models"), Path("data/5-metrics")
-BEGIN = SCRATCH / "begin"  # the weights that trainings begin with: DVC removes a model before its stage runs
+PAINTING = SCRATCH / "painting"  # models that paint on while others are trained: DVC removes a model before its stage
 
 
 @flow(name="train", persist_result=False)
@@ -129,8 +129,10 @@ def _contest(recipe: str) -> Path:
 
 def _run_trainings(due: list[str], rivals: Mapping[str, Rival], operations: Operations, bench: Workbench) -> State[Any]:
     habits = dict(HABITS)
-    for recipe in rivals if operations.begin == "last" else ():
-        habits[f"train@{recipe}"] = replace(HABITS["train"], variables={"BAREN_START": f"{_weights(recipe)}"})
+    for recipe in rivals:
+        model = _set_aside(recipe)
+        begin = {"BAREN_START": f"{model / 'last'}"} if operations.begin == "last" else {}
+        habits[f"train@{recipe}"] = replace(HABITS["train"], variables={"BAREN_PAINTING": f"{model}", **begin})
     stages = {f"{step}@{recipe}" for recipe in due for step in ("train", "evaluate")}
     try:
         return walk(ask().only(stages), bench, habits=habits)
@@ -139,15 +141,15 @@ def _run_trainings(due: list[str], rivals: Mapping[str, Rival], operations: Oper
         raise
 
 
-def _weights(recipe: str) -> Path:
-    """A copy of the model's last state, named by its content, so that an interrupted training finds it again."""
-    last = MODELS / recipe / "last"
-    kept = BEGIN / f"{recipe}-{sha256_file(last / 'checkpoint.json')[:16]}"
+def _set_aside(recipe: str) -> Path:
+    """A copy of the model, named by its last state, so that an interrupted training finds it again."""
+    model = MODELS / recipe
+    kept = PAINTING / f"{recipe}-{sha256_file(model / 'last/checkpoint.json')[:16]}"
     if not kept.exists():
-        for older in BEGIN.glob(f"{recipe}-*"):
+        for older in PAINTING.glob(f"{recipe}-*"):
             shutil.rmtree(older)
         with no_half_folder(kept) as folder:
-            shutil.copytree(last, folder, dirs_exist_ok=True)
+            shutil.copytree(model, folder, dirs_exist_ok=True)
     return kept
 
 

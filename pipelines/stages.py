@@ -11,7 +11,7 @@ import yaml
 from pipelines.executor import make_executor
 from pipelines.params import Params, RecipeParams
 from pipelines.start import find as find_start
-from pipelines.start import left_behind
+from pipelines.start import left_behind, paint_on
 from tasks.errors import BarenError
 from tasks.files import fingerprint, read_json, scratch_folder
 from tasks.progress import Progress
@@ -98,11 +98,14 @@ def _train(recipe: RecipeParams, progress: Progress) -> None:
     from tasks.train.ranks import Ranks
 
     settings: Any = recipe.train
+    out = DATA / "4-models" / recipe.name
     if settings.start is None and (begin := os.environ.get("BAREN_START")):  # a scheduled training's last weights
         settings = settings.model_copy(update={"start": begin})
     built = recipe.module.build(recipe.networks, recipe.train)
     device = Precision.of(settings).device
     ranks = Ranks.joined()
+    if ranks.writes:
+        paint_on(out)
     shared = ranks if settings.population.seeds == 1 else Ranks()  # each process trains seeds of its own
     sets = {key: ShardSet(_shards(recipe, key), progress=progress) for key in built.reads}
     feeds = {
@@ -142,7 +145,7 @@ def _train(recipe: RecipeParams, progress: Progress) -> None:
         recipe=built,
         feeds=feeds,
         settings=settings,
-        out=DATA / "4-models" / recipe.name,
+        out=out,
         scratch=scratch,
         start=start,
         progress=progress,

@@ -12,6 +12,7 @@ from flows.judge import judge
 from flows.lock import entries, growth
 from flows.restore import models_of
 from flows.settings import Operations
+from pipelines.start import paint_on
 from tasks.errors import BarenError, ParamsError
 
 __all__ = ["checkout"]  # fixtures
@@ -94,6 +95,20 @@ def test_a_version_that_never_was_is_one_sentence(checkout: Path, monkeypatch: p
     git(checkout, "-c", "user.name=a", "-c", "user.email=a@b", "tag", "kept-1", "-m", "a tag")
     with pytest.raises(BarenError, match=r"kept-1 has no dvc.lock"):
         models_of("kept-1", None)
+
+
+def test_the_old_model_paints_on_until_the_new_one_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, out = tmp_path / "old", tmp_path / "out"
+    (old / "best").mkdir(parents=True)
+    (old / "best/weights.safetensors").write_text("old")
+    paint_on(out)
+    assert not out.exists()  # by hand nobody names one
+    monkeypatch.setenv("BAREN_PAINTING", f"{old}")
+    paint_on(out)
+    assert (out / "best/weights.safetensors").read_text() == "old"
+    (out / "best/weights.safetensors").write_text("new")
+    paint_on(out)
+    assert (out / "best/weights.safetensors").read_text() == "new"
 
 
 def test_a_model_is_worse_by_more_than_chance_in_any_measure() -> None:
