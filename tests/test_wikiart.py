@@ -273,19 +273,65 @@ def told(reading: Callable[[], Any]) -> Any:
         return str(error)
 
 
+class One:
+    """A web that gives one answer, whatever is asked."""
+
+    session = type("Session", (), {"headers": {}})
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def at(self, url: str) -> str:
+        return url
+
+    def json(self, url: str, **params: Any) -> Any:
+        return json.loads(self.text)
+
+
 def read(text: str) -> list[tuple[str, str]]:
-    class One:
-        session = type("Session", (), {"headers": {}})
-
-        def at(self, url: str) -> str:
-            return url
-
-        def json(self, url: str, **params: Any) -> Any:
-            return json.loads(text)
-
-    web: Any = One()
+    web: Any = One(text)
     page = catalogue.BySite(web, {"genre": "portrait"}, (), "").page("paintings-by-genre/portrait", None)
     return [(item.key, item.shots[0].url) for item in page.items]
+
+
+API = {"authSessionKey": "0123456789ab"}
+
+
+def api_answer(what: str, **fields: str) -> str:
+    site = WikiArtSite(works(70))
+    return site.answer(Asked("GET", "www.wikiart.org", f"/en/api/2/{what}", {**API, **fields}, {})).body.decode()
+
+
+def read_list(text: str) -> tuple[list[tuple[str, str, str]], Any]:
+    web: Any = One(text)
+    api = catalogue.ByApi(web, {}, (), "sea")
+    api._session = API["authSessionKey"]
+    page = api.page("PaintingSearch?term=sea", None)
+    return [(item.key, item.page, item.shots[0].url) for item in page.items], page.further
+
+
+@pytest.mark.parametrize("key", sorted(set(re.findall(r'"(\w+)":', api_answer("PaintingSearch")))))
+def test_with_any_one_key_renamed_a_list_of_the_api_says_so_or_loses_nothing(key: str) -> None:
+    whole = read_list(api_answer("PaintingSearch"))
+    assert (len(whole[0]), whole[1]) == (60, "60=")
+    found = told(lambda: read_list(api_answer("PaintingSearch").replace(f'"{key}":', f'"{key}New":')))
+    assert found == whole or ("/api/2/PaintingSearch" in found and f"lacks '{key}'" in found)
+
+
+@pytest.mark.parametrize("key", ["genres", "styles", "title", "id"])
+def test_with_any_one_key_renamed_a_record_of_the_api_says_so_or_tells_the_same(key: str) -> None:
+    work = Item(work_id(works(1)[0]), "https://www.wikiart.org", ())
+    record = api_answer("Painting", id=work.key)
+
+    def kinds(text: str) -> Any:
+        web: Any = One(text)
+        api = catalogue.ByApi(web, {}, (), "sea")
+        api._session = API["authSessionKey"]
+        return api.kinds(work)
+
+    assert kinds(record) == {"genre": {"portrait"}, "style": {"realism"}}
+    found = told(lambda: kinds(record.replace(f'"{key}":', f'"{key}New":')))
+    assert found == kinds(record) or (f"Painting lacks '{key}'" in found)
 
 
 @pytest.mark.parametrize("key", sorted(set(re.findall(r'"(\w+)":', listing()))))
