@@ -18,10 +18,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", metavar="NAME", choices=names, help=", ".join(names))
     parser.add_argument("--quick", action="store_true", help="smaller sizes, within 10 minutes on 2 cores")
+    parser.add_argument("--minutes", type=float, help="art: to train each recipe, in either form")
+    parser.add_argument("--only", help="art: recipes, with commas")
     chosen = parser.parse_args()
+    wishes = {name: value for name in ("minutes", "only") if (value := getattr(chosen, name)) is not None}
+    if wishes and chosen.name != "art":
+        parser.error(f"--{' and --'.join(wishes)}: of art alone")
     # Behind the project's own packages, so that a peer never brings another version of what we run on.
     sys.path += [str(folder) for folder in (HERE.parent / ".venv-peers" / "lib").glob("python3.*/site-packages")]
-    figures = importlib.import_module(f"benchmarks.{chosen.name}").main(quick=chosen.quick)
+    figures = importlib.import_module(f"benchmarks.{chosen.name}").main(quick=chosen.quick, **wishes)
     print(json.dumps(figures, sort_keys=True))
     return 0
 

@@ -7,7 +7,6 @@ machine stretches the clock; the ratio is of the fastest of several turns.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,20 +14,11 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from benchmarks import train_loop
+from benchmarks.originals import Contest, cyclegan256, progressive64
 from pipelines import portraits, travelgan
 from tasks.train.precision import Precision
 
 Figures = dict[str, float | bool]
-
-
-@dataclass(frozen=True)
-class Contest:
-    """Our step beside the plain one; both take the number of the step."""
-
-    name: str
-    pictures: int  # in a step
-    plain: Callable[[int], object]
-    ours: Callable[[int], object]
 
 
 def main(quick: bool = False) -> Figures:
@@ -37,8 +27,9 @@ def main(quick: bool = False) -> Figures:
     turns = 3 if quick else 8
     figures: Figures = {"bf16_units": bf16_units()}
     print(f"{'step':<24} {'plain ms':>10} {'ours ms':>10} {'ratio':>7} {'pictures per CPU s':>19}")
-    for contest in (dcgan64(), travelgan256()):
-        plain, ours = fastest(contest, turns)
+    for make in (dcgan64, travelgan256, cyclegan256, progressive64):
+        contest = make()
+        plain, ours = fastest(contest, turns if make in (dcgan64, travelgan256) else 2)  # seconds a step
         figures[f"{contest.name}_ratio"] = round(plain / ours, 3)
         print(f"{contest.name:<24} {1e3 * plain:>10.0f} {1e3 * ours:>10.0f} {plain / ours:>7.2f} "
               f"{contest.pictures / ours:>19.1f}")  # fmt: skip

@@ -132,7 +132,7 @@ class Params:
             raise ParamsError(
                 f"params.yaml: {where} learns from {block['from']!r} to {block['to']!r}; this recipe needs {needs}"
             )
-        return RecipeParams(
+        found = RecipeParams(
             name=name,
             module=module,
             learns_from=block["from"],
@@ -142,6 +142,28 @@ class Params:
             evaluate=Evaluate.read(block["evaluate"], f"{where}.evaluate"),
             infer=Infer.read(block["infer"], f"{where}.infer"),
         )
+        self._require_fit(found)
+        return found
+
+    def _require_fit(self, recipe: RecipeParams) -> None:
+        """Raise ParamsError where settings contradict each other: the recipe is built once, on no memory."""
+        import torch
+
+        train: Any = recipe.train
+        with torch.device("meta"):
+            built = recipe.module.build(recipe.networks, recipe.train)
+        for key, name in (("from", recipe.learns_from), ("to", recipe.learns_to)):
+            side = self.picture_set(name).prepare.side
+            shown = min(train.crop or side, side)
+            if key in built.reads and shown != built.side:
+                raise ParamsError(
+                    f"params.yaml: recipes.{recipe.name}.networks.side is {built.side} and it is shown {shown} px of "
+                    f"{name!r}; set pictures.{name}.prepare.side to {built.side}, or to more and train.crop to it"
+                )
+        if recipe.infer.back:
+            if not hasattr(built, "painter_back"):
+                raise ParamsError(f"params.yaml: recipes.{recipe.name}.infer.back is true, and it paints one way only")
+            built.painter_back()
 
     def check(self) -> None:
         """Check every part, so that a mistake is told before anything runs. Imports every source and recipe."""

@@ -264,10 +264,11 @@ def _infer(recipe: RecipeParams, progress: Progress) -> None:
             learned_from=learned_from(recipe, progress),
         )
         return
-    items = list(read_packed(_shards(recipe, "from") / "items.jsonl"))
+    shards = _shards(recipe, _painted_from(recipe))
+    items = list(read_packed(shards / "items.jsonl"))
     infer.run(
         painters=[open_painter(recipe, which) for which in kept_seeds(DATA / "4-models" / recipe.name) or ["best"]],
-        photos=whole_photographs(DATA / "1-raw" / recipe.learns_from, items, recipe.infer.photos),
+        photos=whole_photographs(DATA / "1-raw" / shards.name, items, recipe.infer.photos),
         out=out,
         settings=recipe.infer,
         progress=progress,
@@ -288,7 +289,7 @@ def _opened(recipe: RecipeParams, built: Any, which: str) -> "Trained":
 
     model = DATA / "4-models" / recipe.name
     folder = model / which / "best" if which.startswith("seed-") else model / which
-    return Trained(which, load_painter(folder, built), sha256_file(folder / "weights.safetensors"))
+    return Trained(which, load_painter(folder, built, recipe.infer.back), sha256_file(folder / "weights.safetensors"))
 
 
 def kept_seeds(model: Path) -> list[str]:
@@ -306,7 +307,11 @@ def learned_from(recipe: RecipeParams, progress: Progress) -> list[Origin]:
 
 def learned_photos(recipe: RecipeParams, progress: Progress) -> Any:
     """Some of the photographs that `recipe` learned to paint, uint8 [N, side, side, 3]."""
-    return pictures_of(recipe, "from", "train", EXAMPLES, progress)
+    return pictures_of(recipe, _painted_from(recipe), "train", EXAMPLES, progress)
+
+
+def _painted_from(recipe: RecipeParams) -> str:
+    return "to" if recipe.infer.back else "from"
 
 
 def whole_photographs(raw: Path, items: Sequence[Packed], num: int) -> list[tuple[str, Path, Origin]]:

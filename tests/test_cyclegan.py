@@ -1,13 +1,15 @@
 """CycleGAN: sizes as the article's networks, losses and pool by hand, both directions, and the fall of the rates."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from pipelines import cyclegan
+from pipelines import cyclegan, portraits
 from tasks.errors import ParamsError
+from tasks.train import checkpoint, load_painter
 from tasks.train.adversarial import critic_loss, generator_loss
 
 
@@ -123,6 +125,17 @@ def test_grids_show_both_directions() -> None:
     assert torch.equal(rows["painted and back"], recipe.painter_back()(rows["painted"]))
     assert torch.equal(rows["back and painted"], recipe.painter()(recipe.painter_back()(shown["to"])))
     assert torch.equal(rows["to, left as it is"], recipe.painter()(shown["to"]))
+
+
+def test_a_checkpoint_paints_either_way(tmp_path: Path) -> None:
+    recipe, shown = tiny(seed=3), pictures()
+    checkpoint.save(tmp_path / "best", recipe, checkpoint.Point(0, None, {}), {})
+    there, back = (load_painter(tmp_path / "best", tiny(), back) for back in (False, True))
+    assert torch.equal(there(shown["from"]), recipe.painter()(shown["from"]))
+    assert torch.equal(back(shown["to"]), recipe.painter_back()(shown["to"]))
+    one_way = portraits.build(portraits.Networks(side=16, filters=4), portraits.Train())
+    with pytest.raises(ParamsError, match=r"portraits.infer.back is true, and this recipe paints one way"):
+        load_painter(tmp_path / "best", one_way, back=True)
 
 
 def test_without_identity_nothing_is_painted_for_it() -> None:

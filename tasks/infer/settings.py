@@ -13,6 +13,7 @@ class Infer(Settings):
     """How photographs are painted, or pictures drawn from noise."""
 
     photos: int = Field(6, ge=1)  # how many held-out photographs are painted
+    back: bool = False  # paint the other way, pictures of `to` in the manner of `from`; for recipes that learn both
     draw: int = Field(256, ge=1)  # recipes from noise: pictures drawn, of which
     keep: int = Field(16, ge=1)  # so many are kept: the best by score that differ from each other
     seed: int = Field(0, ge=0)  # of that noise

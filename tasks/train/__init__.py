@@ -37,8 +37,8 @@ def run(
     )  # fmt: skip
 
 
-def load_painter(folder: Path, recipe: "Recipe") -> "nn.Module":
+def load_painter(folder: Path, recipe: "Recipe", back: bool = False) -> "nn.Module":
     """The painter of the checkpoint in `folder` (data/4-models/RECIPE/best); see tasks.train.checkpoint."""
     from tasks.train.checkpoint import load_painter as load
 
-    return load(folder, recipe)
+    return load(folder, recipe, back)

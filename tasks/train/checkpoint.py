@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tasks.errors import CheckpointError
+from tasks.errors import CheckpointError, ParamsError
 from tasks.files import no_half_folder, read_json, require_room, sha256_file, write_json
 from tasks.train.recipe import Recipe
 
@@ -80,13 +80,19 @@ def feeds_of(folder: Path, recipe: Recipe) -> dict[str, str]:
     return _about(folder, recipe)["feeds"]
 
 
-def load_painter(folder: Path, recipe: Recipe) -> nn.Module:
-    """The painter of a checkpoint, on the CPU; raises CheckpointError as `load` does."""
+def load_painter(folder: Path, recipe: Recipe, back: bool = False) -> nn.Module:
+    """The painter of a checkpoint, on the CPU, or the one that paints the other way; raises CheckpointError as `load`.
+
+    Raises ParamsError where `back` is wanted of a recipe that paints one way only.
+    """
+    painter = getattr(recipe, "painter_back", None) if back else recipe.painter
+    if painter is None:
+        raise ParamsError(f"recipes.{recipe.name}.infer.back is true, and this recipe paints one way; set it to false")
     _about(folder, recipe)
     device = torch.device("cpu")
     recipe.load_state(_read(folder, STATE, device)["recipe"])
     _load_weights(folder, recipe, device)
-    return recipe.painter()
+    return painter()
 
 
 def _tensors(recipe: Recipe) -> dict[str, Tensor]:

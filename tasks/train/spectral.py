@@ -60,6 +60,8 @@ class SpectralNormed(nn.Module):
     def iterate(self, rounds: int) -> None:
         """Bring u and v nearer to the first singular vectors."""
         matrix = self._matrix()
+        if matrix.is_meta:
+            return  # built to be looked at, not to compute
         with torch.autocast(matrix.device.type, enabled=False):
             for _ in range(rounds):
                 self.v.copy_(normalize(matrix.t().mv(self.u), dim=0))

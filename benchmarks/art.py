@@ -1,0 +1,174 @@
+"""Art: each recipe on real pictures, beside the plain form of its original trained for as long.
+
+BAREN_PICTURES names a folder with landscape, ukiyoe, abstract, anime_faces and portraits. Each recipe is trained twice
+on the same shards: ours as params.yaml has it (on a GPU, as params.full.yaml), and plainly, with networks of the same
+size and the article's settings, which are the recipe's defaults, in float32 and without averaging. Both are
+judged on held-out pictures. Everything stays in .scratch/art/RECIPE, curves and grids as pages of the report.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from pipelines.params import Params
+from tasks.rows import read_packed
+from tasks.settings import Settings
+from tasks.train.engine import Engine
+
+ROOT = Path(__file__).parent.parent
+WORK = ROOT / ".scratch/art"
+FOLDERS = {
+    "travelgan": ("landscape", "ukiyoe"), "cyclegan": ("landscape", "abstract"), "anime": ("anime_faces",) * 2,
+    "progressive": ("abstract",) * 2, "portraits": ("portraits",) * 2,
+}  # fmt: skip
+SIZES = ("side", "first", "filters", "widest", "levels", "blocks", "critic_layers", "latent", "noise", "features")
+PLAIN = {"precision": "float32", "layout": "contiguous", "average_half_life": 0}
+SHOWN = ("swd", "palette", "rkid", "ms_ssim", "duplicates", "copies", "content_luminance", "content_edges")
+Block = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came of one training."""
+
+    steps: int
+    seconds: float
+    metrics: Mapping[str, float]
+
+
+def main(quick: bool = False, minutes: float | None = None, only: str = "") -> dict[str, float]:
+    """Figures of each recipe named in `only` (all of them), trained `minutes` in either form; `quick` takes one."""
+    pictures = os.environ.get("BAREN_PICTURES")
+    if not pictures:
+        print("BAREN_PICTURES names no folder of real pictures: nothing to train on")
+        return {}
+    blocks = yaml.safe_load((ROOT / ("params.full.yaml" if torch.cuda.is_available() else "params.yaml")).read_text())
+    wanted = only.split(",") if only else list(blocks["recipes"])
+    figures: dict[str, float] = {}
+    for name in wanted:
+        folders = [Path(pictures) / folder for folder in FOLDERS.get(name, ())]
+        if not folders or not all(folder.is_dir() for folder in folders):
+            print(f"{name}: there is no folder {' or '.join(str(folder) for folder in folders)}; left out")
+            continue
+        ours = _block(name, blocks["recipes"][name])
+        seconds = 60 * (minutes or (1 if quick else 20))
+        judged = {
+            form: _judged(name, form, block, folders, seconds)
+            for form, block in (("ours", ours), ("plain", _plain(ours)))
+        }
+        figures |= _told(name, judged)
+    return figures
+
+
+def _block(name: str, block: Block) -> Block:
+    """A recipe's block as params has it, but for what real pictures change."""
+    source, target = FOLDERS[name]
+    return {**block, "from": source, "to": target, "evaluate": {**block["evaluate"], "answer": None}}
+
+
+def _plain(block: Block) -> Block:
+    """The same recipe with networks of the same size, and all else as the article has it."""
+    networks = {key: value for key, value in block["networks"].items() if key in SIZES}
+    return {**block, "networks": networks, "train": {**PLAIN, "seed": block["train"]["seed"]}}
+
+
+def _judged(name: str, form: str, block: Block, folders: list[Path], seconds: float) -> Judged:
+    """Prepare, train for about `seconds` and judge one form, each stage by the door that the DAG calls."""
+    here = WORK / name / form
+    here.mkdir(parents=True, exist_ok=True)
+    sets = {folder.name: _picture_set(folder, block["networks"]["side"]) for folder in folders}
+    _write(here, name, block, sets)
+    for picture_set in sets:
+        for step in ("scrape", "prepare", "shard"):
+            _door(here, step, picture_set)
+    num = [
+        sum(item.split == "train" for item in read_packed(here / f"data/3-shards/{one}/items.jsonl")) for one in sets
+    ]
+    recipe = Params.load(here / "params.yaml").recipe(name)
+    batch = min(recipe.train.model_dump()["batch"], min(num) // 2)
+    steps_per_epoch = max(num) // batch
+    a_step = _seconds_of_a_step(name, block, batch, here)
+    epochs = max(1, round(seconds / (a_step * steps_per_epoch)))
+    previews = {"preview_every": max(1, epochs // 8)}
+    _write(here, name, {**block, "train": {**block["train"], **previews, "batch": batch, "epochs": epochs}}, sets)
+    began = time.monotonic()
+    _door(here, "train", name)
+    took = time.monotonic() - began
+    _door(here, "evaluate", name)
+    _door(here, "report")
+    metrics = json.loads((here / f"data/5-metrics/{name}/metrics.json").read_text())
+    return Judged(epochs * steps_per_epoch, took, metrics)
+
+
+def _seconds_of_a_step(name: str, block: Block, batch: int, here: Path) -> float:
+    """The mean over the levels of a recipe that grows, of the fastest of three steps."""
+    side = block["networks"]["side"]
+    first = block["networks"].get("first", side)
+    sides = [first << level for level in range((side // first).bit_length())]
+    found: list[float] = []
+    for level in sides:
+        at = {"side": level, "first": level} if "first" in block["networks"] else {}
+        recipe = Params.load(here / "params.yaml").recipe(name)
+        networks = _changed(recipe.networks, at)
+        settings: Any = _changed(recipe.train, {"batch": batch, "fade": 0} if at else {"batch": batch})
+        built, engine = recipe.module.build(networks, settings), Engine.of(settings)
+        engine.place(built)
+        shown = {key: torch.rand(batch, 3, level, level, device=engine.device) * 2 - 1 for key in ("from", "to")}
+        times: list[float] = []
+        for step in range(4):
+            built.advance(0, 1000)
+            began = time.monotonic()
+            for loss in built.step(step, shown, engine.run).values():
+                loss.item()  # waits for a GPU
+            times.append(time.monotonic() - began)
+        found.append(min(times[1:]))
+    return sum(found) / len(found)
+
+
+def _changed(settings: Settings, changes: Block) -> Any:
+    return type(settings).model_validate({**settings.model_dump(), **changes})
+
+
+def _picture_set(folder: Path, side: int) -> Block:
+    return {
+        "scrape": {"use": "folder", "limit": 10000, "contact": "", "query": {"path": str(folder)}},
+        "prepare": {"side": side, "crop": "fit"},
+        "shard": {"held_out": 0.2, "seed": 0},
+    }
+
+
+def _write(here: Path, name: str, block: Block, sets: Block) -> None:
+    content = {"pictures": sets, "recipes": {name: block}, "report": {}}
+    (here / "params.yaml").write_text(yaml.safe_dump(content))
+
+
+def _door(here: Path, *command: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-m", "pipelines", *command], cwd=here, env=environment, check=True)
+
+
+def _told(name: str, judged: Mapping[str, Judged]) -> dict[str, float]:
+    """Print both forms and real pictures against real ones; gives the figures."""
+    ours, plain = judged["ours"], judged["plain"]
+    print(f"\n{name:<18} {'ours':>9} {'plain':>9} {'untrained':>9} {'real':>9}")
+    for what in (what for what in SHOWN if what in ours.metrics):
+        row = (ours.metrics[what], plain.metrics[what], ours.metrics[f"{what}_untrained"])
+        real = ours.metrics.get(f"{what}_floor")
+        print(f"{what:<18} " + " ".join(f"{value:>9.3f}" for value in (*row, *([] if real is None else [real]))))
+    print(f"{'seconds':<18} {ours.seconds:>9.0f} {plain.seconds:>9.0f}\n{'steps':<18} {ours.steps:>9} {plain.steps:>9}")
+    for form in judged:
+        print(f"look: {WORK / name / form}/data/7-report/index.html")
+    shown = {f"art_{name}_{what}": ours.metrics[what] for what in SHOWN if what in ours.metrics}
+    return {
+        **shown, f"art_{name}_plain_swd": plain.metrics["swd"],
+        f"art_{name}_swd_gain": round(1 - ours.metrics["swd"] / plain.metrics["swd"], 4),
+    }  # fmt: skip
