@@ -98,8 +98,11 @@ def _judged(name: str, form: str, block: Block, folders: list[Path], seconds: fl
     steps_per_epoch = max(num) // batch
     a_step = _seconds_of_a_step(name, block, batch, here)
     epochs = max(1, round(seconds / (a_step * steps_per_epoch)))
-    previews = {"preview_every": max(1, epochs // 8)}
-    _write(here, name, {**block, "train": {**block["train"], **previews, "batch": batch, "epochs": epochs}}, sets)
+    length: Block = {"batch": batch, "epochs": epochs, "preview_every": max(1, epochs // 8)}
+    if "fade" in block["train"]:  # a short run fades in for a quarter of each level at most
+        num_levels = (block["networks"]["side"] // block["networks"]["first"]).bit_length()
+        length["fade"] = min(block["train"]["fade"], epochs * steps_per_epoch * batch // (4 * num_levels))
+    _write(here, name, {**block, "train": {**block["train"], **length}}, sets)
     began = time.monotonic()
     _door(here, "train", name)
     took = time.monotonic() - began
