@@ -33,7 +33,7 @@ def cyclegan256() -> Contest:
 
 
 def _cyclegan_settings(precision: str) -> cyclegan.Train:
-    return cyclegan.Train.model_validate({"loss": "lsgan", "precision": precision})
+    return cyclegan.Train.model_validate({"loss": "lsgan", "precision": precision, "device": "cpu"})
 
 
 def plain_cyclegan_step(recipe: cyclegan.CycleGan, pictures: Mapping[str, Tensor]) -> None:
@@ -67,7 +67,9 @@ def progressive64() -> Contest:
 
 def _progressive_settings(precision: str) -> progressive.Train:
     rates = {"rate_generator": 1e-3, "rate_critic": 1e-3, "beta1": 0.0, "beta2": 0.99}
-    return progressive.Train.model_validate({"loss": "wgan", "penalty": 10, "precision": precision, **rates})
+    return progressive.Train.model_validate(
+        {"loss": "wgan", "penalty": 10, "precision": precision, "device": "cpu", **rates}
+    )
 
 
 def plain_progressive_step(recipe: progressive.Progressive, real: Tensor) -> None:
