@@ -13,18 +13,16 @@ from typing import Any, Literal
 import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu, pad, relu
+from torch.nn.functional import leaky_relu, relu
 
 from tasks.settings import Settings
 from tasks.train.adversarial import Adversarial, critic_loss, generator_loss
 from tasks.train.augment import Augment, Operation
 from tasks.train.average import averaged_copy
-from tasks.train.equalised import Deviation
 from tasks.train.recipe import Losses, Pictures, Run
 from tasks.train.settings import Train as LoopSettings
 
 KIND: Literal["noise"] = "noise"
-GROUP = 4  # pictures among which the deviation is taken, as in Karras et al. 2018 (arXiv:1710.10196)
 
 
 class Networks(Settings):
@@ -34,7 +32,6 @@ class Networks(Settings):
     filters: int = Field(64, ge=4)  # of the layer next to the picture; doubled at each halving
     noise: int = Field(100, ge=1)  # length of the vector that a face is made from
     residual: int = Field(0, ge=0)  # residual blocks behind each layer of both networks; the article has none
-    deviation: bool = False  # the critic sees how much a batch differs, so that few faces are made twice; nor this
 
     @field_validator("side")
     @classmethod
@@ -113,16 +110,11 @@ class Critic(nn.Module):
             layers += [nn.Conv2d(before, after, kernel, stride, 1, bias=False)]
             layers += [nn.BatchNorm2d(after)] if level else []
             layers += [nn.LeakyReLU(0.2), *(Residual(after, 0.2) for _ in range(shapes.residual))]
-        self.layers = nn.Sequential(*layers)
-        self.deviation = Deviation(GROUP) if shapes.deviation else None
-        self.logit = nn.Conv2d(widths[-1] + shapes.deviation, 1, 4, 1, 0, bias=False)
+        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, 1, 0, bias=False), nn.Flatten())
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """The logit of each picture, above zero for real; in eval mode each is judged alone, as if none differed."""
-        features = self.layers(pictures)
-        if self.deviation is not None:
-            features = self.deviation(features) if self.training else pad(features, (0, 0, 0, 0, 0, 1))
-        return self.logit(features).flatten(1)
+        """The logit of each picture, above zero for real."""
+        return self.layers(pictures)
 
 
 class Anime:

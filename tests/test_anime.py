@@ -75,16 +75,6 @@ def test_the_article_left_the_first_weights_to_pytorch() -> None:
     assert deviation(made(first_weights="torch")) > 0.04
 
 
-def test_a_critic_that_sees_the_deviation_judges_each_face_alone() -> None:
-    recipe = anime.build(anime.Networks.read({**SMALL, "deviation": True}, "networks"), anime.Train())
-    faces = torch.randn(8, 3, 24, 24, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(recipe.judge(faces)[:2], recipe.judge(faces[:2]), atol=1e-6)
-    repeated = faces[:1].repeat(8, 1, 1, 1)
-    told = recipe.critic.deviation
-    assert told is not None
-    assert float(told(repeated)[:, -1].max()) < 1e-3 < float(told(faces)[:, -1].min())
-
-
 def test_the_critic_prefers_what_it_was_taught_is_real() -> None:
     torch.manual_seed(0)
     recipe = made(rate_critic=0.002, generator_every=1000)

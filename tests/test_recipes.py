@@ -41,7 +41,7 @@ ROWS = [
     ),
     Row(travelgan, {"side": SIDE, "filters": 4, "levels": 2, "latent": 8, "directions": "both"}, {"frozen": 0.4}),
     Row(cyclegan, {"side": SIDE, "filters": 4, "blocks": 1}, {"pool": 6}),
-    Row(anime, {"side": 24, "filters": 4, "residual": 1, "deviation": True}, {"generator_every": 2, "strength": None}),
+    Row(anime, {"side": 24, "filters": 4, "residual": 1}, {"generator_every": 2, "strength": None}),
     Row(portraits, {"side": SIDE, "filters": 4, "features": 16}, {"strength": None, "adversarial": 0.1}),
 ]
 
