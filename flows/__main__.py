@@ -1,4 +1,4 @@
-"""The flows by hand, python -m flows ...: rebuild, collect, train, restore; plan, status, doctor, tidy; deploy."""
+"""The flows by hand, python -m flows: rebuild, collect, train, restore, paint; plan, status, doctor, tidy; deploy."""
 
 import argparse
 import os
@@ -37,11 +37,16 @@ def main(arguments: list[str] | None = None) -> int:
         "notify", help="let the configured server post to URL on a silent source or failed run"
     )
     notify.add_argument("url", metavar="URL", help="a webhook that takes JSON")
+    paint = commands.add_parser("paint", help="make prints; all words are those of `python -m pipelines paint`")
+    paint.add_argument("words", nargs="*", metavar="PHOTO ... --recipe RECIPE ...")
     deploy = commands.add_parser("deploy", help="serve the schedules until stopped, or hand them to a work pool")
     deploy.add_argument("--pool", help="register with this work pool of the configured server, and serve nothing")
     deploy.add_argument("--nightly", metavar="CRON", help="when to collect, in UTC")
     deploy.add_argument("--weekly", metavar="CRON", help="when to train what is stale, in UTC")
-    asked = parser.parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    painting = given[:1] == ["paint"] and not {"-h", "--help"} & set(given)  # whose words are not ours to parse
+    asked = parser.parse_args(given[:1] if painting else given)
+    asked.words = given[1:]
     signal.signal(signal.SIGTERM, _end)  # so that what is cleaned up on the way out is, and the server we started ends
     try:
         return _COMMANDS[asked.command](asked)
@@ -77,6 +82,12 @@ def _restore(asked: argparse.Namespace) -> int:
         return _run(restore, asked.version, asked.recipes or None)
     print("\n".join(versions()) or "no version was kept yet; each successful flow run in a git checkout keeps one")
     return 0
+
+
+def _paint(asked: argparse.Namespace) -> int:
+    from flows.paint import paint
+
+    return _run(paint, asked.words)
 
 
 def _run(flow: Any, *arguments: Any) -> int:
@@ -170,6 +181,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "doctor": _doctor,
     "tidy": _tidy,
     "notify": _notify,
+    "paint": _paint,
     "deploy": _deploy,
 }
 

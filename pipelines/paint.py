@@ -1,7 +1,8 @@
 """python -m pipelines paint PHOTO ... --recipe RECIPE: prints of one's own photographs, of any size, on demand.
 
-PHOTO is a picture, a folder of them, or a text file with one of either a line. Each becomes NAME.png (or .tif, .jpg,
-.dzi with a page to look at it), NAME.json that says how it was made, and CREDITS.csv names what the model learned from.
+PHOTO is a picture, a folder of them, an address of the web, or a text file with one of these a line. Each becomes
+NAME.png (or .tif, .jpg, .dzi with a page to look at it) and NAME.json, which says how it was made; CREDITS.csv names
+what the model learned from.
 """
 
 import argparse
@@ -30,17 +31,22 @@ def main(argv: Sequence[str]) -> int:
     out: Path = chosen.out or Path("prints") / chosen.recipe
     if DATA.resolve() in (out.resolve(), *out.resolve().parents):
         raise ParamsError(f"--out {out} lies inside {DATA}, which belongs to the stages; choose a folder of your own")
-    photos = [photo for text in chosen.photos for photo in _photos(Path(text))]
 
     from pipelines.params import Params
+    from pipelines.photographs import named
 
-    _paint(Params.load().recipe(chosen.recipe), photos, out, chosen, progress)
+    params = Params.load()
+    recipe = params.recipe(chosen.recipe)
+    contact = chosen.contact or params.picture_set(recipe.learns_from).scrape.contact
+    photos, missing = named(chosen.photos, contact, progress)
+    _paint(recipe, photos, missing, out, chosen, progress)
     return 0
 
 
 def _paint(
-    recipe: "RecipeParams", photos: "list[Photo]", out: Path, chosen: argparse.Namespace, progress: Progress
-) -> None:
+    recipe: "RecipeParams", photos: "list[Photo]", missing: list[str], out: Path, chosen: argparse.Namespace,
+    progress: Progress,
+) -> None:  # fmt: skip
     from pipelines.stages import learned_from, learned_photos, open_painter
     from tasks.credits import write_credits
     from tasks.infer import file_names, judge, print_photo
@@ -54,7 +60,7 @@ def _paint(
     credited = learned_from(recipe, progress)
     devices = [_device(name) for name in chosen.device or ()]
     judged = judge([path for _, path, _ in photos], learned_photos(recipe, progress), progress)
-    refused: list[str] = []
+    refused = [*missing]
     for name, photo in zip(file_names([path.stem for _, path, _ in photos]), photos, strict=True):
         targets = tuple(out / f"{name}.{kind}" for kind in chosen.format)
         try:
@@ -66,24 +72,10 @@ def _paint(
         report |= {"recipe": recipe.name, "painter": painter.name, "git": _revision(), "domain": judged.get(photo[1])}
         write_json(out / f"{name}.json", report | {"learned_from": {"pictures": len(credited)}})
         progress.say(f"{photo[1]} -> {', '.join(str(target) for target in targets)}")
-    if len(refused) == len(photos):
-        raise BarenError(refused[0] if len(refused) == 1 else f"none of {len(photos)} was painted; {refused[0]}")
+    wanted = len(photos) + len(missing)
+    if len(refused) == wanted:
+        raise BarenError(refused[0] if wanted == 1 else f"none of {wanted} was painted; {refused[0]}")
     write_credits(out, credited)
-
-
-def _photos(path: Path) -> "list[Photo]":
-    """The photographs a word of the command line names."""
-    from tasks.infer import in_folder
-    from tasks.rows import Origin
-
-    if path.is_dir():
-        return in_folder(path)
-    if path.suffix.lower() == ".txt" and path.is_file():
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-        return [photo for line in lines if line and not line.startswith("#") for photo in _photos(Path(line))]
-    if not path.is_file():
-        raise BarenError(f"{path} is not there; name a picture, a folder of them, or a text file with one a line")
-    return [(f"file:{path.name}", path, Origin(source="file", page="", url=path.name, title=path.stem))]
 
 
 def _wishes(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -120,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, help="folder of the prints (prints/RECIPE)")
     parser.add_argument("--format", type=_formats, default=("png",), help="png, tif, jpg, dzi; several with commas")
+    parser.add_argument("--contact", default="", help="your address or page, told to a site a photograph comes from")
     paper = parser.add_argument_group("paper (what is not given is as infer says in params.yaml)")
     paper.add_argument("--print", dest="size", metavar="SIZE", help="188x110cm, 12x15in, 4500x3600px")
     paper.add_argument("--dpi", type=float, help="dots an inch of the file")

@@ -30,6 +30,7 @@ NOT_RECIPES = {
     "stages",
     "start",
     "paint",
+    "photographs",
     "shards",
     "sources",
     "sample",

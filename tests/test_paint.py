@@ -1,18 +1,28 @@
 """python -m pipelines paint: what the command line names, and what is said before any work."""
 
+import io
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from PIL import Image
 
 from pipelines import paint
+from pipelines.photographs import named
 from pipelines.stages import kept_seeds
 from tasks.errors import BarenError, ParamsError
 from tasks.files import write_json
+from tasks.infer import Photo
+from tasks.progress import Progress
 
 
-def named(*words: str) -> list[str]:
-    return [photo[1].name for word in words for photo in paint._photos(Path(word))]
+def names(*words: str) -> list[str]:
+    photos, missing = named(words, "", Progress(io.StringIO()))
+    assert missing == []
+    return [photo[1].name for photo in photos]
 
 
 def test_pictures_folders_and_lists_name_photographs(tmp_path: Path) -> None:
@@ -20,15 +30,74 @@ def test_pictures_folders_and_lists_name_photographs(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.new("RGB", (9, 9)).save(tmp_path / name)
     (tmp_path / "list.txt").write_text(f"# mine\n{tmp_path / 'a.jpg'}\n\n{tmp_path / 'b'}\n")
-    assert named(str(tmp_path / "a.jpg"), str(tmp_path / "b")) == ["a.jpg", "c.png", "d.jpg"]
-    assert named(str(tmp_path / "list.txt")) == ["a.jpg", "c.png", "d.jpg"]
+    assert names(str(tmp_path / "a.jpg"), str(tmp_path / "b")) == ["a.jpg", "c.png", "d.jpg"]
+    assert names(str(tmp_path / "list.txt")) == ["a.jpg", "c.png", "d.jpg"]
 
 
 def test_what_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(BarenError, match="is not there"):
-        named(str(tmp_path / "none.jpg"))
+        names(str(tmp_path / "none.jpg"))
     with pytest.raises(BarenError, match="holds no picture"):
-        named(str(tmp_path))
+        names(str(tmp_path))
+
+
+class Site(BaseHTTPRequestHandler):
+    """A site with a picture, a page, and a folder that machines are to leave alone."""
+
+    asked: ClassVar[list[tuple[str, str]]] = []
+
+    def do_GET(self) -> None:
+        Site.asked.append((self.path, self.headers["User-Agent"]))
+        picture = io.BytesIO()
+        Image.new("RGB", (30, 20), (9, 99, 199)).save(picture, "PNG")
+        answers = {
+            "/robots.txt": b"User-agent: *\nDisallow: /private\n", "/a%20b.png": picture.getvalue(),
+            "/page.png": b"<html>", "/private/c.png": picture.getvalue(),
+        }  # fmt: skip
+        body = answers.get(self.path)
+        self.send_response(404 if body is None else 200)
+        self.send_header("Content-Length", str(len(body or b"")))
+        self.end_headers()
+        self.wfile.write(body or b"")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def site() -> Iterator[str]:
+    Site.asked.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Site) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_an_address_is_asked_for_politely_and_once(site: str, tmp_path: Path) -> None:
+    words = [f"{site}/{name}" for name in ("a%20b.png", "page.png", "private/c.png", "gone.png")]
+
+    def fetched() -> tuple[list[Photo], list[str]]:
+        return named(words, "me@example.org", Progress(io.StringIO()), private=("127.0.0.1",), folder=tmp_path)
+
+    photos, missing = fetched()
+    assert [(photo[1].name, photo[2].url) for photo in photos] == [("a b.png", words[0])]
+    with Image.open(photos[0][1]) as image:
+        assert image.size == (30, 20)
+    assert [sentence.split(" ")[0] for sentence in missing] == words[1:]
+    assert "robots.txt" in missing[1]
+    assert "/private/c.png" not in [path for path, _ in Site.asked]
+    assert all("me@example.org" in agent for _, agent in Site.asked)
+    fetched()
+    assert [path for path, _ in Site.asked].count("/a%20b.png") == 1
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_nobody_is_asked_without_a_contact_and_no_private_machine_at_all(site: str, tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="--contact is missing"):
+        named([f"{site}/a.png"], "", Progress(io.StringIO()), folder=tmp_path)
+    _, missing = named([f"{site}/a.png"], "me@example.org", Progress(io.StringIO()), folder=tmp_path)
+    assert "private address" in missing[0]
+    assert Site.asked == []
 
 
 def test_prints_never_go_into_a_stage_s_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
