@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from pipelines import anime, cyclegan, portraits, progressive, travelgan
 from tasks import train
-from tasks.errors import Stopped
+from tasks.errors import CheckpointError, Stopped
 from tasks.files import sha256_file
 from tasks.progress import Progress
+from tasks.train import checkpoint
 from tasks.train.recipe import Recipe
 
 SIDE = 32
@@ -133,3 +134,11 @@ def test_what_it_paints_stays_within_range(row: Row) -> None:
     assert float(painted.abs().max()) <= 1
     assert torch.equal(painted, recipe.paint(pictures))
     assert torch.equal(recipe.preview(pictures)["painted"], painted)
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(row: Row, tmp_path: Path) -> None:
+    recipe, other = made(row), made(row)
+    checkpoint.save(tmp_path / "last", recipe, checkpoint.Point(0, None, {}), {})
+    other.name = "other"
+    with pytest.raises(CheckpointError, match=f"is a checkpoint of {recipe.name}, not of other"):
+        train.load_painter(tmp_path / "last", other)
