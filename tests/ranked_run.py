@@ -24,7 +24,10 @@ RECIPES: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
         {"loss": "wgan", "penalty": 10.0, "fade": 8, "strength": 0.0},
     ),
 }
-SETTINGS = {"epochs": 2, "batch": 4, "log_every": 1, "preview_pictures": 4, "layout": "contiguous", "device": "cpu"}
+SETTINGS = {
+    "epochs": 2, "batch": 4, "log_every": 1, "preview_pictures": 4, "layout": "contiguous", "device": "cpu",
+    "threads": 1,
+}  # fmt: skip
 
 
 class Part:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -113,8 +114,15 @@ def post(server: str, path: str, body: Any) -> Any:
     request = urllib.request.Request(
         f"{server}/{path}", data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
+    for patience in (1, 2, 4, None):  # the server says 503 while its database is busy
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            if error.code != 503 or patience is None:
+                raise
+            time.sleep(patience)
+    raise AssertionError
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 180) -> None:

@@ -150,6 +150,7 @@ def test_a_run_stopped_at_a_boundary_goes_on_to_identical_numbers(stop: int, tmp
     parts = trained(tmp_path / "parts", KARRAS, settings)
     for file in ("last/weights.safetensors", "best/weights.safetensors", "losses.csv", "scores.csv"):
         assert sha256_file(parts / file) == sha256_file(whole / file), file
+    assert read_json(whole / "best/checkpoint.json")["step"] > 8  # the best of the last level, not of all
 
 
 def test_a_checkpoint_opened_at_twice_the_side_grows(tmp_path: Path) -> None:

@@ -26,7 +26,13 @@ def write_params(**train: Any) -> None:
         "from": "tiny", "to": "tiny", "networks": {"side": 16, "filters": 4, "features": 8},
         "train": {**TRAIN, **train}, "evaluate": {}, "infer": {},
     }  # fmt: skip
-    sets = {"tiny": {"scrape": {"use": "folder"}, "prepare": {}, "shard": {}}}
+    sets = {
+        "tiny": {
+            "scrape": {"use": "folder", "limit": 24, "contact": "", "query": {"path": "."}},
+            "prepare": {"side": 16},
+            "shard": {},
+        }
+    }
     Path("params.yaml").write_text(yaml.safe_dump({"pictures": sets, "recipes": {"portraits": recipe}, "report": {}}))
 
 

@@ -140,6 +140,7 @@ class Training:
         if self.recipe.advance(step, self.num_steps):
             self.engine.place(self.recipe)
             self._measure_pace(self.num_steps)
+            self.preview.best = math.inf  # networks that grew are judged anew: the best must be of the full size
         pictures = self._pictures(step)
         seed_chance(self.settings.seed, step)
         self._sum(self.recipe.step(step, pictures, self.engine.run))
