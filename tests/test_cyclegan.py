@@ -159,4 +159,5 @@ def test_impossible_networks_are_said(block: dict[str, Any], sentence: str) -> N
 def test_the_smallest_side_a_critic_takes(halvings: int) -> None:
     side = max(16, 3 << halvings)
     recipe = tiny(side=side, critic_layers=halvings)
-    recipe.step(0, pictures(1, side), plain)
+    losses = recipe.step(0, pictures(1, side), plain)
+    assert all(torch.isfinite(loss) for loss in losses.values()), losses
