@@ -106,6 +106,7 @@ def test_real_landscapes_and_prints_go_through_the_same_chain(
     recipe["infer"]["photos"] = 1
 
     metrics = chain(params, tmp_path, monkeypatch)
-    assert metrics["swd"] < metrics["swd_untrained"]
+    for name in ("swd", "palette"):
+        assert metrics[name] < metrics[f"{name}_untrained"], name
     assert "answer_swd" not in metrics
     assert list(tmp_path.glob("data/6-prints/travelgan/*.png"))
