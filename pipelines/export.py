@@ -23,19 +23,17 @@ def main(argv: Sequence[str]) -> int:
         raise ParamsError(f"--out {out} lies inside {DATA}, which belongs to the stages; choose a folder of your own")
 
     from pipelines.params import Params
-    from pipelines.stages import learned_from
-    from tasks import train
+    from pipelines.stages import learned_from, open_painter
     from tasks.credits import write_credits
-    from tasks.files import no_half_folder, sha256_file, write_json
+    from tasks.files import no_half_folder, write_json
     from tasks.infer.export import export
 
     recipe = Params.load().recipe(chosen.recipe)
-    best = DATA / "4-models" / recipe.name / "best"
-    network = train.load_painter(best, recipe.module.build(recipe.networks, recipe.train))
+    painter = open_painter(recipe)
     credited = learned_from(recipe, progress)
-    told = {"recipe": recipe.name, "checkpoint": sha256_file(best / "weights.safetensors")}
+    told = {"recipe": recipe.name, "checkpoint": painter.key}
     with no_half_folder(out) as folder:
-        export(network, folder / f"{recipe.name}.onnx")
+        export(painter.network, folder / f"{recipe.name}.onnx")
         write_json(folder / f"{recipe.name}.json", {**told, "networks": recipe.networks.model_dump(mode="json")})
         write_credits(folder, credited)
     progress.say(f"{recipe.name} -> {out / recipe.name}.onnx")
