@@ -330,7 +330,10 @@ def whole_photographs(raw: Path, items: Sequence[Packed], num: int) -> list[tupl
 def _report(params: Params, progress: Progress) -> None:
     from tasks import report
 
-    report.run(data=DATA, out=DATA / "7-report", settings=params.report, progress=progress)
+    report.run(
+        data=DATA, out=DATA / "7-report", settings=params.report, progress=progress,
+        recipes=params.recipes, sets=params.picture_sets,
+    )  # fmt: skip
 
 
 def _shards(recipe: RecipeParams, key: str) -> Path:

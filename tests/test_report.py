@@ -191,6 +191,15 @@ def test_an_original_that_is_gone_or_damaged_leaves_a_gap_and_no_failure(tmp_pat
     assert 'id="set-prints"' in written(tmp_path)
 
 
+def test_the_page_follows_the_order_it_is_given_then_names(tmp_path: Path) -> None:
+    for name in ("anime", "travelgan", "cyclegan", "portraits"):
+        recipe(tmp_path, name)
+    order = ["travelgan", "not trained yet", "portraits"]
+    report.run(data=tmp_path, out=tmp_path / "7-report", settings=SETTINGS, progress=QUIET, recipes=order)
+    page = (tmp_path / "7-report/index.html").read_text()
+    assert re.findall('<section id="recipe-(.*?)"', page) == ["travelgan", "portraits", "anime", "cyclegan"]
+
+
 def test_the_page_is_the_same_when_nothing_changed(tmp_path: Path) -> None:
     packed(tmp_path, prepared(tmp_path, raw(tmp_path)))
     recipe(tmp_path)

@@ -59,9 +59,9 @@ class Recipe:
     sheet: Shown | None  # every photograph as each kept seed painted it, where there are several
 
 
-def recipe_names(data: Path) -> list[str]:
+def recipe_names(data: Path) -> set[str]:
     """The recipes that any stage knows."""
-    return sorted({path.name for place in (MODELS, METRICS, PRINTS) for path in folders(data / place)})
+    return {path.name for place in (MODELS, METRICS, PRINTS) for path in folders(data / place)}
 
 
 def gather_recipe(

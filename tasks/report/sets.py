@@ -55,10 +55,10 @@ class PictureSet:
     originals: dict[str, Path]  # picture id -> file
 
 
-def set_names(data: Path) -> list[str]:
+def set_names(data: Path) -> set[str]:
     """The picture sets that any stage knows."""
     places = [data / RAW, data / PREPARED, data / SHARDS]
-    return sorted({path.name for place in places for path in folders(place)})
+    return {path.name for place in places for path in folders(place)}
 
 
 def folders(place: Path) -> list[Path]:
