@@ -1,5 +1,7 @@
 """Measures of what a network makes as a whole: diversity, repeats, copies, kernel distance, on sets that are known."""
 
+import itertools
+
 import pytest
 import torch
 from skimage.metrics import structural_similarity
@@ -99,6 +101,20 @@ def test_a_collapsed_set_is_all_duplicates_and_no_copies() -> None:
     assert duplicates(collapsed, known) == 1
     assert copies(collapsed, known) == 0
     assert duplicates(fresh, known) < 0.1
+
+
+def test_how_many_pictures_are_looked_at_does_not_decide() -> None:
+    reals, fresh = scenes(400, 32), scenes(384, 32, seed=1)
+    assert max(duplicates(fresh[:num], reals) for num in (128, 256, 384)) < 0.04
+    some_twice = torch.cat((fresh, noisy(fresh[:128])))  # half of them have a twin, a fourth of the time chosen
+    assert [duplicates(some_twice, reals[:known]) for known in (200, 400)] == pytest.approx([0.125] * 2, abs=0.04)
+
+
+def test_repeats_are_the_mean_over_all_choices_of_as_many() -> None:
+    made, reals = torch.cat((scenes(6, 32), noisy(scenes(3, 32)))), scenes(5, 32, seed=2)
+    choices = [duplicates(made[list(chosen)], reals) for chosen in itertools.combinations(range(9), 5)]
+    assert duplicates(made, reals) == pytest.approx(sum(choices) / len(choices))
+    assert 0.1 < duplicates(made, reals) < 0.9
 
 
 def test_training_pictures_with_noise_are_all_copies_and_no_duplicates() -> None:

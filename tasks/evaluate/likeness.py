@@ -23,14 +23,15 @@ Pictures = NDArray[np.uint8]  # [N, side, side, 3]
 class Likeness:
     """Measures made pictures against `reals` that no network saw, and against those that were learned from."""
 
-    def __init__(self, reals: Tensor, known: Tensor | None, settings: Evaluate, motifs: Tensor | None = None) -> None:
+    def __init__(self, reals: Tensor, known: Tensor | None, settings: Evaluate, photos: Tensor | None = None) -> None:
         """All are uint8 [N, side, side, 3]; without `known` copies are not looked for.
 
-        `motifs` are real pictures of what the made ones show, by default `reals`: how alike those are to each other
-        says what counts as a repeat. For a painter they are its photos: landscapes are more alike than prints.
+        How alike real pictures of what the made ones show are to each other says what counts as a repeat. For a
+        painter those are its `photos`, since landscapes are more alike than prints; else they are what was learned
+        from, of which there are many, or `reals` where that is not told.
         """
-        self._reals, self._known, self._settings = reals, known, settings
-        self._motifs = reals if motifs is None else motifs
+        self._reals, self._known, self._settings, self._photos = reals, known, settings, photos
+        self._motifs = next(motifs for motifs in (photos, known, reals) if motifs is not None)
         self._inception: nn.Module | None = load_inception(Path(settings.inception)) if settings.inception else None
 
     def of(self, made: Tensor) -> dict[str, float]:
@@ -50,7 +51,7 @@ class Likeness:
             )
             turns.append(self._distances(self._reals[order[:half]], self._reals[order[half : 2 * half]]))
         floor = self.of(self._reals) | {name: fmean(turn[name] for turn in turns) for name in turns[0]}
-        return floor | {"duplicates": duplicates(self._motifs, self._motifs)}
+        return floor | {"duplicates": duplicates(self._reals if self._photos is None else self._photos, self._motifs)}
 
     def _distances(self, left: Tensor, right: Tensor) -> dict[str, float]:
         seed = self._settings.seed

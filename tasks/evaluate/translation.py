@@ -54,7 +54,7 @@ def run(
     real_photos, real_prints = (as_tensor(pictures, settings.pictures) for pictures in (photos, prints))
     right = None if answers is None else as_tensor(answers, settings.pictures)
     likeness = Likeness(
-        real_prints, None if known is None else as_tensor(known, settings.known), settings, motifs=real_photos
+        real_prints, None if known is None else as_tensor(known, settings.known), settings, photos=real_photos
     )
 
     painters = {"": paint, "_untrained": untrained} | ({} if last is None else {"_last": last})
