@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from tasks.settings import Settings
 from tasks.train.adversarial import critic_loss, generator_loss
 from tasks.train.average import averaged_copy
+from tasks.train.layers import InstanceNorm, ReflectConv
 from tasks.train.recipe import Losses, Pictures, Run
 from tasks.train.settings import Train as LoopSettings
 
@@ -45,8 +46,6 @@ class Train(LoopSettings):
     """How the four networks learn."""
 
     batch: int = Field(1, ge=1)  # as in the article; more is quicker a picture, and takes more epochs
-    # reflected borders and instance norm are quicker so
-    layout: Literal["auto", "contiguous", "channels_last"] = "contiguous"
     average_half_life: int = Field(0, ge=0)  # the article averages nothing
     loss: Literal["bce", "lsgan"] = "bce"  # cross-entropy as the article says; its code ran least squares
     rate_generator: float = Field(2e-4, gt=0)  # Adam's
@@ -65,8 +64,8 @@ class Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(width, width, 3, 1, 1, padding_mode="reflect"), nn.InstanceNorm2d(width), nn.ReLU(),
-            nn.Conv2d(width, width, 3, 1, 1, padding_mode="reflect"), nn.InstanceNorm2d(width),
+            ReflectConv(width, width, 3), InstanceNorm(width), nn.ReLU(),
+            ReflectConv(width, width, 3), InstanceNorm(width),
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,13 +79,13 @@ class Generator(nn.Module):
     def __init__(self, filters: int, blocks: int) -> None:
         super().__init__()
         widths = (filters, 2 * filters, 4 * filters)
-        layers: list[nn.Module] = [nn.Conv2d(3, filters, 7, 1, 3, padding_mode="reflect")]
+        layers: list[nn.Module] = [ReflectConv(3, filters, 7)]
         for before, after in itertools.pairwise(widths):
-            layers += [nn.InstanceNorm2d(before), nn.ReLU(), nn.Conv2d(before, after, 3, 2, 1)]
-        layers += [nn.InstanceNorm2d(widths[-1]), nn.ReLU(), *(Residual(widths[-1]) for _ in range(blocks))]
+            layers += [InstanceNorm(before), nn.ReLU(), nn.Conv2d(before, after, 3, 2, 1)]
+        layers += [InstanceNorm(widths[-1]), nn.ReLU(), *(Residual(widths[-1]) for _ in range(blocks))]
         for before, after in zip(widths[::-1], widths[-2::-1], strict=False):
-            layers += [nn.ConvTranspose2d(before, after, 3, 2, 1, 1), nn.InstanceNorm2d(after), nn.ReLU()]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(filters, 3, 7, 1, 3, padding_mode="reflect"), nn.Tanh())
+            layers += [nn.ConvTranspose2d(before, after, 3, 2, 1, 1), InstanceNorm(after), nn.ReLU()]
+        self.layers = nn.Sequential(*layers, ReflectConv(filters, 3, 7), nn.Tanh())
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Paint `pictures`, float [B,3,H,W] in (-1,1)."""
@@ -102,7 +101,7 @@ class Critic(nn.Module):
         layers: list[nn.Module] = [nn.Conv2d(3, filters, 4, 2, 1), nn.LeakyReLU(0.2)]
         for level, (before, after) in enumerate(itertools.pairwise(widths), 1):
             layers += [nn.Conv2d(before, after, 4, 2 if level < halvings else 1, 1)]
-            layers += [nn.InstanceNorm2d(after), nn.LeakyReLU(0.2)]
+            layers += [InstanceNorm(after), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, 1, 1))
 
     def forward(self, pictures: Tensor) -> Tensor:

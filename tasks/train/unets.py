@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, relu
 
+from tasks.train.layers import ReflectConv
+
 
 class Over(nn.Module):
     """Paint over the photograph: what the network gives is added before the last tanh, which keeps it in (-1,1)."""
@@ -70,14 +72,10 @@ class PooledUNet(nn.Module):
         super().__init__()
         widths = [min(filters * 2**level, 4 * filters) for level in range(levels + 1)]
         self.down = nn.ModuleList(
-            nn.Conv2d(before, after, 3, 1, 1, padding_mode="reflect")
-            for before, after in zip([3, *widths], widths, strict=False)
+            ReflectConv(before, after, 3) for before, after in zip([3, *widths], widths, strict=False)
         )
-        self.up = nn.ModuleList(
-            nn.Conv2d(above + below, above, 3, 1, 1, padding_mode="reflect")
-            for above, below in itertools.pairwise(widths)
-        )
-        self.last = nn.Conv2d(widths[0], 3, 3, 1, 1, padding_mode="reflect")
+        self.up = nn.ModuleList(ReflectConv(above + below, above, 3) for above, below in itertools.pairwise(widths))
+        self.last = ReflectConv(widths[0], 3, 3)
         self.down_norm = nn.ModuleList(
             nn.BatchNorm2d(width) if norm == "batch" and level else nn.Identity() for level, width in enumerate(widths)
         )
