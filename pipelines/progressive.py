@@ -121,15 +121,25 @@ class Critic(nn.Module):
         self.end = form.end()
         self.register_buffer("alpha", torch.ones(()))
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """One logit for each picture."""
+    def forward(self, pictures: Tensor, *others: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """One logit for each picture; with `others`, as many, in one pass, each batch ended by itself: it is compared.
+
+        Not for the plain form, whose batch norm would mix them.
+        """
+        if not others:
+            return self.end(self._features(pictures))
+        features = self._features(torch.cat((pictures, *others)))
+        return tuple(self.end(part) for part in features.split(len(pictures)))
+
+    def _features(self, pictures: Tensor) -> Tensor:
+        """[B,3,at,at] -> what is seen at 4x4."""
         x = self.stems[str(self.at)](pictures)
         for side, block in self.blocks.items():
             x = block(x)
             if self.fading and int(side) == self.at:
                 old = self.stems[str(self.at // 2)](avg_pool2d(pictures, 2))
                 x = old + self.alpha * (x - old)
-        return self.end(x)
+        return x
 
 
 class _Plain:
@@ -302,8 +312,10 @@ class Progressive:
         return {**losses, "generator": fooling.detach(), "side": fooling.new_tensor(float(self.at))}
 
     def _critic_step(self, real: Tensor, painted: Tensor, run: Run) -> Losses:
-        # two batches: batch norm and minibatch deviation must not mix real and painted
-        of_real, of_painted = run(self.critic, real), run(self.critic, painted)
+        if self.shapes.form == "karras":
+            of_real, of_painted = run(self.critic, real, painted)
+        else:  # batch norm must not mix them
+            of_real, of_painted = run(self.critic, real), run(self.critic, painted)
         self.augment.watch(of_real)
         loss = critic_loss(self.train.loss, of_real, of_painted)
         losses = {"critic": loss}

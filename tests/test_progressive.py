@@ -175,6 +175,13 @@ def test_the_slope_by_hand() -> None:
     assert recipe._slope(shown, -shown, plain).item() == pytest.approx(4.0, rel=1e-5)
 
 
+def test_real_and_painted_judged_at_once_are_judged_apart() -> None:
+    recipe = tiny(KARRAS, **WGAN)
+    real, painted = (torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(seed)) for seed in range(2))
+    for at_once, alone in zip(recipe.critic(real, painted), (real, painted), strict=True):
+        torch.testing.assert_close(at_once, recipe.critic(alone))
+
+
 def test_layers_by_hand() -> None:
     torch.manual_seed(0)
     conv, dense = EqualConv(4, 3000, 3), EqualLinear(400, 3000, gain=1.0)

@@ -19,7 +19,7 @@ class EqualConv(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """[B,before,H,W] -> [B,after,H,W]."""
-        return conv2d(input, self.weight * self.scale, self.bias, padding=self.weight.shape[-1] // 2)
+        return conv2d(*_scaled(input, self.weight, self.scale), self.bias, padding=self.weight.shape[-1] // 2)
 
 
 class EqualLinear(nn.Linear):
@@ -31,7 +31,7 @@ class EqualLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """[B,before] -> [B,after]."""
-        return linear(input, self.weight * self.scale, self.bias)
+        return linear(*_scaled(input, self.weight, self.scale), self.bias)
 
 
 class PixelNorm(nn.Module):
@@ -57,6 +57,11 @@ class Deviation(nn.Module):
         deviation = (groups.var(dim=0, correction=0) + 1e-8).sqrt().mean(dim=(1, 2, 3))
         told = deviation.to(x.dtype).repeat(group)[:, None, None, None].expand(-1, 1, height, width)
         return torch.cat([x, told], dim=1)
+
+
+def _scaled(input: Tensor, weight: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """Both, the shorter one scaled: the product is the same, and small pictures have many more weights than pixels."""
+    return (input, weight * scale) if weight.numel() < input.numel() else (input * scale, weight)
 
 
 def _equalised(layer: nn.Conv2d | nn.Linear, gain: float) -> float:
