@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tasks.errors import ParamsError
 from tasks.train.average import averaged_copy, decay_at, update_average
 from tasks.train.board import as_grid
-from tasks.train.judge import judge
+from tasks.train.judge import Judge
 from tasks.train.precision import Precision, seed_chance
 from tasks.train.spectral import fold_spectrum, normalise_spectrum
 from tasks.train.watch import Watch
@@ -107,11 +107,12 @@ def test_paintings_that_are_all_alike_are_told_though_none_is_a_twin() -> None:
 
 def test_the_judgement_sees_a_change_of_colour_and_one_of_texture() -> None:
     pictures, others = Pictures(1, 64).pictures, Pictures(3, 64).pictures
-    same = judge(pictures, others)
-    assert judge(pictures, pictures).distance == 0
-    recoloured = judge(pictures, (others + 0.5).clamp(-1, 1))
+    judge = Judge(pictures)
+    same = judge.of(others)
+    assert judge.of(pictures).distance == 0
+    recoloured = judge.of((others + 0.5).clamp(-1, 1))
     assert recoloured.palette > 2 * same.palette
-    roughened = judge(pictures, (others + 0.3 * torch.randn_like(others)).clamp(-1, 1))
+    roughened = judge.of((others + 0.3 * torch.randn_like(others)).clamp(-1, 1))
     assert roughened.swd > 2 * same.swd
     assert min(recoloured.distance, roughened.distance) > same.distance
 

@@ -14,18 +14,25 @@ _AT_ONCE = 64  # directions; bounds the memory of a large cloud
 def sliced_distance(left: Tensor, right: Tensor, *, directions: int, generator: torch.Generator) -> float:
     """Mean |difference| of the sorted projections of `left` and `right`, float32 [P, D] each, on unit vectors.
 
-    In the unit of the coordinates; clouds a vector t apart are at E|t.u|, which is |t|/2 for D = 3. The directions
-    are drawn on the CPU from `generator`, so every device gives the same.
+    In the unit of the coordinates; clouds a vector t apart are at E|t.u|, which is |t|/2 for D = 3.
     """
+    return distance_along(left, right, random_lines(directions, left.shape[1], generator))
+
+
+def random_lines(num: int, dimensions: int, generator: torch.Generator) -> Tensor:
+    """Unit vectors, float32 [num, dimensions], drawn on the CPU, so that every device has the same."""
+    return functional.normalize(torch.randn(num, dimensions, generator=generator))
+
+
+def distance_along(left: Tensor, right: Tensor, lines: Tensor) -> float:
+    """The same along `lines`, unit vectors [L, D]."""
     assert left.shape == right.shape, f"clouds of {tuple(left.shape)} and {tuple(right.shape)}"
-    drawn = torch.randn(directions, left.shape[1], generator=generator)
-    lines = functional.normalize(drawn).to(left.device)
     total = 0.0
-    for some in lines.split(_AT_ONCE):
+    for some in lines.to(left.device).split(_AT_ONCE):
         along_left = _sorted(some @ left.T)
         along_right = _sorted(some @ right.T)
         total += (along_left - along_right).abs().mean(dim=1).sum().item()
-    return total / directions
+    return total / len(lines)
 
 
 def _sorted(rows: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ Karras et al., "Progressive Growing of GANs" (2018), section 5: 7x7 patches of e
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from statistics import fmean
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tasks.measures.pictures import require_pictures
-from tasks.measures.slices import sliced_distance
+from tasks.measures.slices import distance_along, random_lines
 
 PATCH = 7  # pixels
 PATCHES = 128  # a picture and level
@@ -38,16 +39,36 @@ def swd_by_level(
     """
     require_pictures(left=left, right=right)
     assert left.shape[1:] == right.shape[1:], f"sizes differ: {tuple(left.shape)} and {tuple(right.shape)}"
-    assert min(left.shape[1:3]) >= PATCH, f"pictures of {tuple(left.shape[1:3])} hold no {PATCH}x{PATCH} patch"
-    num_patches = patches * max(len(left), len(right))
-    generator = torch.Generator().manual_seed(seed)
-    distances: dict[int, float] = {}
-    for level, (of_left, of_right) in enumerate(zip(laplacian(left), laplacian(right), strict=True)):
-        corners = torch.rand(num_patches, 2, generator=generator)
-        found = [_standardised(_patches(planes, corners)) for planes in (of_left, of_right)]
-        side = min(left.shape[1:3]) >> level
-        distances[side] = SCALE * sliced_distance(*found, directions=directions, generator=generator)
-    return distances
+    num = patches * max(len(left), len(right))
+    return between(*(levels_of(pictures, num, directions=directions, seed=seed) for pictures in (left, right)))
+
+
+@dataclass(frozen=True)
+class Level:
+    """What is compared of a set at one level of its pyramid."""
+
+    side: int  # pixels
+    patches: Tensor  # float32 [P, C*49], standardised
+    lines: Tensor  # float32 [directions, C*49], unit vectors
+
+
+def levels_of(pictures: Tensor, num: int, *, directions: int = DIRECTIONS, seed: int = 0) -> list[Level]:
+    """`num` patches of `pictures`, uint8 [N, H, W, 3], at each level; whoever compares a set often keeps them."""
+    assert min(pictures.shape[1:3]) >= PATCH, f"pictures of {tuple(pictures.shape[1:3])} hold no {PATCH}x{PATCH} patch"
+    generator, levels = torch.Generator().manual_seed(seed), list[Level]()
+    for level, planes in enumerate(laplacian(pictures)):
+        patches = _standardised(_patches(planes, torch.rand(num, 2, generator=generator)))
+        lines = random_lines(directions, patches.shape[1], generator)
+        levels.append(Level(min(pictures.shape[1:3]) >> level, patches, lines))
+    return levels
+
+
+def between(left: list[Level], right: list[Level]) -> dict[int, float]:
+    """The distance at each level of two sets' `levels_of` equal numbers, sizes and seeds."""
+    return {
+        one.side: SCALE * distance_along(one.patches, other.patches, one.lines)
+        for one, other in zip(left, right, strict=True)
+    }
 
 
 def laplacian(pictures: Tensor) -> Iterator[Tensor]:

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from tasks.measures.palette import palette
 from tasks.measures.pictures import to_bytes
-from tasks.measures.swd import swd_by_level
+from tasks.measures.swd import Level, between, levels_of
 
 PICTURES = 64  # of each set that a preview compares
-DIRECTIONS, PATCHES = 64, 64  # fewer than the papers': a preview ranks one network's moments, it does not publish
+# fewer directions, and patches a picture, than the papers': a preview ranks one network's moments, it does not publish
+DIRECTIONS, PATCHES = 64, 64
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,18 @@ class Judgement:
         return math.sqrt(self.palette * self.swd)
 
 
-def judge(painted: Tensor, real: Tensor) -> Judgement:
-    """Compare two sets, float [B,3,H,W] and [N,3,H,W] in (-1,1), of at least 7 pixels a side."""
-    made, known = to_bytes(painted), to_bytes(real)
-    levels = swd_by_level(made, known, directions=DIRECTIONS, patches=PATCHES)
-    return Judgement(palette(made, known, directions=DIRECTIONS), fmean(levels.values()))
+class Judge:
+    """Compares paintings, again and again, to `real`: float [N,3,H,W] in (-1,1), of at least 7 pixels a side."""
+
+    def __init__(self, real: Tensor) -> None:
+        self._real = to_bytes(real)
+        self._levels = self._levels_of(self._real)
+
+    def of(self, painted: Tensor) -> Judgement:
+        """How near `painted`, float [B,3,H,W] in (-1,1), is."""
+        made = to_bytes(painted)
+        levels = between(self._levels_of(made), self._levels)
+        return Judgement(palette(made, self._real, directions=DIRECTIONS), fmean(levels.values()))
+
+    def _levels_of(self, pictures: Tensor) -> list[Level]:
+        return levels_of(pictures, PATCHES * PICTURES, directions=DIRECTIONS)

@@ -18,7 +18,7 @@ from tasks.train.recipe import Pictures, Recipe
 from tasks.train.settings import Train
 
 SIDES = {"cpu": 1024, "cuda": 8192}  # of the matrices
-SECONDS = 0.2  # of products, after one that warms up
+SECONDS = 0.05  # of products, after one that warms up
 
 
 class Pace:

@@ -32,7 +32,7 @@ from tasks.train.recipe import Feed, Losses, Pictures, Recipe
 from tasks.train.record import described
 from tasks.train.settings import Train
 
-LONG = 200  # steps, beside which a probe of the device is little
+LONG = 300  # steps, beside which a probe of the device is little
 EXPLODED = 1e8  # no loss of a sound GAN comes near it; no number is not below it either
 RATES = ("lr", "initial_lr")  # of an optimizer's group: what it takes, and what that falls from
 

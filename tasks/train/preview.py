@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.train.board import Board
-from tasks.train.judge import judge
+from tasks.train.judge import Judge
 from tasks.train.recipe import Pictures, Recipe
 from tasks.train.settings import Train
 from tasks.train.watch import Watch
@@ -26,7 +26,7 @@ class Preview:
     def __init__(self, recipe: Recipe, fixed: Pictures, settings: Train) -> None:
         self._recipe, self._fixed = recipe, fixed
         self._few = {key: pictures[: settings.preview_pictures] for key, pictures in fixed.items()}
-        self._watch = Watch(fixed["to"], fixed.get("from"))
+        self._judge, self._watch = Judge(fixed["to"]), Watch(fixed["to"], fixed.get("from"))
         self.best = math.inf  # distance so far
         self.alarms = 0  # previews in a row with a warning
 
@@ -39,7 +39,7 @@ class Preview:
         """Paint, judge and show."""
         board.grid(f"step-{step:06}", self._recipe.preview(self._few), step)
         painted = self._recipe.paint(self._fixed)
-        found, seen = judge(painted, self._fixed["to"]), self._watch.look(painted)
+        found, seen = self._judge.of(painted), self._watch.look(painted)
         is_best, warning = found.distance < self.best, seen.warning()
         self.best = min(found.distance, self.best)
         self.alarms = self.alarms + 1 if warning else 0
