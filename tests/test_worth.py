@@ -52,6 +52,16 @@ def test_each_fault_has_its_name() -> None:
     assert refusal(page_of_writing()) == "text-heavy"
 
 
+def test_a_small_drawing_is_no_page_of_writing() -> None:
+    """Seen at 96 pixels, pen strokes cross every cell; seen at a page's size, they leave most of them plain."""
+    rng, drawing = np.random.default_rng(0), np.full((96, 96, 3), (250, 235, 200), np.uint8)
+    for _ in range(40):
+        cv2.line(drawing, tuple(rng.integers(0, 96, 2)), tuple(rng.integers(0, 96, 2)), (30, 60, 40), 1)
+    for side in (96, 200, 320):
+        assert refusal(cv2.resize(drawing, (side, side), interpolation=cv2.INTER_CUBIC)) != "text-heavy"
+    assert refusal(cv2.resize(page_of_writing(), (300, 420), interpolation=cv2.INTER_AREA)) == "text-heavy"
+
+
 def test_bounds_can_be_lifted() -> None:
     grey = cv2.cvtColor(cv2.cvtColor(PHOTOGRAPHS["cat"], cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     assert refusal(grey) == "greyscale"

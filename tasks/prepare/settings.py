@@ -19,8 +19,8 @@ class Worth(Settings):
     max_darkest: float = Field(default=230.0, ge=0, le=255)  # of 255: else "light"
     min_information: float = Field(default=1.5, ge=0, le=8)  # bits; a placeholder has under 1, a photograph 7
     min_colour: float = Field(default=1.5, ge=0)  # chroma in Lab; old paper alone has 8. 0 takes greyscale too
-    min_sharpness: float = Field(default=0.08, ge=0)  # a picture in focus has 0.2 to 2
-    max_text: float = Field(default=0.6, ge=0, le=1)  # share of the area; prints with poems reach 0.4
+    min_sharpness: float = Field(default=0.06, ge=0)  # a picture in focus has 0.2 to 2, the softest paintings 0.063
+    max_text: float = Field(default=0.55, ge=0, le=1)  # share of the area; prints all outline or poem reach 0.48
 
 
 class Faces(Settings):

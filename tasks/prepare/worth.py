@@ -13,6 +13,7 @@ from tasks.prepare.settings import Worth
 
 WORKING = 512  # pixels of the long side at which pictures are measured
 CELL = 16  # pixels of the squares in which writing is looked for
+LEGIBLE = 256  # pixels of the long side that a page of writing has at least
 
 Grey = npt.NDArray[np.uint8]  # [H, W]
 
@@ -85,7 +86,15 @@ def _chroma(picture: Pixels) -> float:
 
 
 def _writing(grey: Grey) -> float:
-    """The share of cells that hold ink on paper: two lumas far apart, both flat, and many edges between them."""
+    """The share of cells that hold ink on paper: two lumas far apart, both flat, and many edges between them.
+
+    0 for small pictures, where the strokes of a drawing are as fine as those of a letter.
+    """
+    if max(grey.shape) < LEGIBLE:
+        return 0.0
+    scale = WORKING / max(grey.shape)
+    if scale > 1:
+        grey = np.asarray(cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR), np.uint8)
     height, width = (size // CELL * CELL for size in grey.shape)
     if height == 0 or width == 0:
         return 0.0
