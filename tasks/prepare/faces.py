@@ -1,7 +1,8 @@
 """Faces in photographs, paintings and drawings, and the squares to cut around them.
 
-Every picture is first brought to one working size, where the detector without upsampling is both fastest and most
-complete; only where it finds nothing are slower ways tried: upsampling, turned pictures, a Haar cascade.
+Every picture is first brought to one working size, where the detector without upsampling is most complete; a large
+face is found in less than that. Only where nothing is found are slower ways tried: turned pictures, upsampling, a
+Haar cascade.
 """
 
 import hashlib
@@ -28,6 +29,7 @@ from tasks.rows import Crop
 
 WORKING = 640  # pixels of the long side at which faces are looked for
 WORKING_FOR_ALL = 1024  # small faces beside a large one are found at this size only (HOG's smallest has 80 pixels)
+QUICK = 0.7  # of the working size: four in five large faces are found there, in half of the time
 ENLARGED = 4.0  # at most: smaller pictures are brought to working size too
 TURNS = (30.0, -30.0)  # degrees; upright detectors cope with half of that either way
 SURE = 0.0  # HOG scores below are noise; without upsampling few false faces are above
@@ -60,7 +62,7 @@ def find_faces(picture: Pixels, settings: Faces) -> list[Face]:
     copy = _resized(picture, scale)
     match settings.find:
         case "hog":
-            found = next((faces for faces in _hog_ladder(copy) if faces), [])
+            found = next((faces for faces in _hog_ladder(copy, settings.which) if faces), [])
         case "cnn":
             found = [_face(find.rect, find.confidence) for find in _cnn()(copy, 0)]
         case "cascade":
@@ -147,13 +149,20 @@ def _fetched(url: str, sha256: str) -> bytes:
     return data
 
 
-def _hog_ladder(copy: Pixels) -> Iterator[list[Face]]:
+def _hog_ladder(copy: Pixels, which: str) -> Iterator[list[Face]]:
     """Ever slower ways of finding faces in a picture of working size."""
+    small = _resized(copy, QUICK)
+    if which == "largest":
+        yield _at_full_size(_hog(small, 0, SURE))
     yield _hog(copy, 0, SURE)
-    yield _hog(copy, 1, SURER)
     for degrees in TURNS:
-        yield _turned_back(copy, degrees, lambda turned: _hog(turned, 0, SURER))
+        yield _at_full_size(_turned_back(small, degrees, lambda turned: _hog(turned, 0, SURER)))
+    yield _hog(copy, 1, SURER)
     yield _by_cascade(copy, _cascade(cv2.data.haarcascades + HAAR), equalize=True)
+
+
+def _at_full_size(faces: Sequence[Face]) -> list[Face]:
+    return [_scaled(face, 1 / QUICK) for face in faces]
 
 
 def _hog(copy: Pixels, upsample: int, least: float) -> list[Face]:
