@@ -99,6 +99,18 @@ def test_what_failed_is_found_once_more(use: str) -> None:
 
 
 @pytest.mark.parametrize("use", SITES)
+def test_a_picture_that_fails_for_good_is_looked_for_a_few_nights_and_then_once_a_month(use: str) -> None:
+    shown = works(620)
+    fault = Fault("elsewhere", r"50000000001_|/work-00001|\(work-00001\)")
+    whole = Night(use, shown, FIRST, fault=fault).listings
+    assert Night(use, shown, FIRST + DAY, fault=fault).listings == whole
+    night = Night(use, shown, FIRST + 3 * DAY, fault=fault)
+    assert (night.listings, night.pictures) == (1, 0)
+    night = Night(use, shown, FIRST + 35 * DAY)
+    assert (night.listings, len(night.kept)) == (whole, 620)
+
+
+@pytest.mark.parametrize("use", SITES)
 def test_after_a_month_or_for_other_rows_everything_is_read_once_more(use: str) -> None:
     shown = works(620)
     whole = Night(use, shown, FIRST).listings

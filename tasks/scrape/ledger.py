@@ -33,6 +33,7 @@ from tasks.scrape.source import Mark
 
 TOO_MANY = 3  # keys of one site with the same bytes: something a site shows in the place of many pictures
 READ_ANEW = timedelta(days=30)  # after which a source is asked for everything, whatever it marked
+HOPE = timedelta(days=3)  # in which a picture that failed may yet come; later it is worth no reading of all listings
 SAME = "same picture under many keys"
 
 
@@ -181,13 +182,14 @@ class Ledger:
     def _begin_where_the_last_batch_ended(self) -> str:
         """Take its mark over, if it speaks of the rows as they are here; gives since when the source is read so.
 
-        Not where a picture failed, which must be found once more to be tried again, nor when everything has not been
-        read for long: what a site moves behind a mark would else never be seen.
+        Not where a picture failed lately, which must be found once more to be tried again, nor when everything has not
+        been read for long: what a site moves behind a mark would else never be seen.
         """
         if not self._marks.exists():
             return self.batch.opened
         marked, items = read_json(self._marks), self.out / "items.jsonl"
-        failed = any(row.outcome == "failed" for row in self._present.values())
+        lately = {one.batch for one in _closed(self.out) if self.opened() - datetime.fromisoformat(one.opened) < HOPE}
+        failed = any(row.outcome == "failed" and row.batch in lately for row in self._present.values())
         age = self.opened() - datetime.fromisoformat(marked["since"])
         if marked["query"] != self.query or failed or age > READ_ANEW or not items.exists():
             return self.batch.opened
