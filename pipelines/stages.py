@@ -13,7 +13,7 @@ from pipelines.params import Params, RecipeParams
 from pipelines.start import find as find_start
 from pipelines.start import left_behind, paint_on
 from tasks.errors import BarenError
-from tasks.files import fingerprint, read_json, scratch_folder
+from tasks.files import SCRATCH, fingerprint, read_json, scratch_folder, sha256_file, write_text
 from tasks.progress import Progress
 from tasks.rows import Origin, Packed, Split, read_packed, read_scraped
 
@@ -30,7 +30,7 @@ def run(step: str, name: str, params: Params, progress: Progress) -> None:
     """Run step `step` on the picture set or recipe `name`."""
     match step:
         case "scrape":
-            params.check()  # the first stage speaks for all: a mistake further down is told before the web is asked
+            _check_once(params)  # the first stage speaks for all: a mistake is told before the web is asked
             _scrape(params, name, progress)
         case "prepare":
             _prepare(params, name, progress)
@@ -46,6 +46,14 @@ def run(step: str, name: str, params: Params, progress: Progress) -> None:
             _report(params, progress)
         case _:
             params.check()
+
+
+def _check_once(params: Params) -> None:
+    """Check all of params.yaml, unless these very settings were found right before: it takes seconds, most of torch."""
+    checked, text = SCRATCH / "checked", sha256_file(Path("params.yaml"))
+    if not checked.exists() or checked.read_text(encoding="utf-8") != text:
+        params.check()
+        write_text(checked, text)
 
 
 def _scrape(params: Params, name: str, progress: Progress) -> None:
@@ -283,7 +291,6 @@ def open_painter(recipe: RecipeParams, which: str = "best") -> "Trained":
 
 
 def _opened(recipe: RecipeParams, built: Any, which: str) -> "Trained":
-    from tasks.files import sha256_file
     from tasks.infer import Trained
     from tasks.train import load_painter
 
