@@ -51,7 +51,10 @@ def kills(folder: Path, server: Server, num: int) -> dict[str, Any]:
                 flush=True,
             )
         shutil.rmtree(project)
-    return {"kills_tried": tried, "kills_equal": equal, "orphans": orphans, "recorded_too_early": too_early}
+    return {
+        "kills_tried": tried, "kills_equal": equal, "orphans": orphans, "recorded_too_early": too_early,
+        "killed_run_s": round(seconds, 1),
+    }  # fmt: skip
 
 
 def _kill_one(project: Path, server: Server, victim: str, chance: random.Random, stages: int, pace: float) -> str:

@@ -32,7 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("doctor", help="what this machine lacks, and how to get it")
     tidy = commands.add_parser("tidy", help="show what is older than params.yaml keeps it; with --yes delete it")
     tidy.add_argument("--yes", action="store_true", help="delete what is shown")
-    tidy.add_argument("--remote", action="store_true", help="the DVC remote too: all that this checkout does not name")
+    tidy.add_argument(
+        "--remote", metavar="URL", help="the DVC remote at URL instead, and the versions on operations.publish"
+    )
     notify = commands.add_parser(
         "notify", help="let the configured server post to URL on a silent source or failed run"
     )
@@ -134,11 +136,12 @@ def _doctor(_asked: argparse.Namespace) -> int:
 def _tidy(asked: argparse.Namespace) -> int:
     from flows.server import server
     from flows.settings import Operations
-    from flows.tidy import piles
+    from flows.tidy import piles, remote_piles
     from flows.turn import turn
 
+    operations, now = Operations.load(), datetime.now(UTC)
     with server(), turn("tidying up", print) if asked.yes else nullcontext():  # no stage is storing anything meanwhile
-        for pile in piles(Operations.load(), datetime.now(UTC), remote=asked.remote):
+        for pile in remote_piles(operations, now, asked.remote) if asked.remote else piles(operations, now):
             print(pile.said)
             if asked.yes:
                 pile.clear()

@@ -11,6 +11,7 @@ from PIL import Image
 from prefect.artifacts import create_image_artifact, create_link_artifact, create_table_artifact
 
 from flows.dag import step_of
+from flows.pages import link
 from tasks.errors import BarenError, PictureRefused
 from tasks.files import read_json
 from tasks.picture import cut, open_picture
@@ -64,12 +65,12 @@ def _of_evaluate(name: str) -> None:
 
 def _of_infer(name: str) -> None:
     folder = (DATA / "6-prints" / name).absolute()
-    create_link_artifact(key=key("prints", name), link=folder.as_uri(), link_text=f"the prints of {name}: {folder}")
+    create_link_artifact(key=key("prints", name), link=link(folder), link_text=f"the prints of {name}: {folder}")
 
 
 def _of_report(_name: str) -> None:
     page = (DATA / "7-report" / "index.html").absolute()
-    create_link_artifact(key="report", link=page.as_uri(), link_text=f"the report: {page}")
+    create_link_artifact(key="report", link=link(page), link_text=f"the report: {page}")
 
 
 def _nothing(_name: str) -> None:

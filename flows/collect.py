@@ -9,13 +9,14 @@ import yaml
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
+from prefect.context import get_run_context
 from prefect.events import emit_event
 from prefect.states import Completed, Failed
 
 from flows import lock
 from flows.budget import set_budgets, spend
 from flows.dag import Dag, ask, step_of
-from flows.harvest import SILENCE, Harvest, harvest, last_batch, remember, silent
+from flows.harvest import SILENCE, Harvest, asked_since, harvest, last_batch, remember, silent
 from flows.rebuild import checkout, in_one_sentence, keep, walk
 from flows.room import kept_pictures
 from flows.settings import Operations
@@ -23,11 +24,8 @@ from flows.steps import Workbench
 from flows.train import painting, recipes_of, replace_models, reportable
 from tasks.errors import ParamsError
 
-NIGHTLY = {
-    "prepare",
-    "shard",
-    "report",
-}  # what follows collecting at once; training waits until there is more to learn from
+NIGHTLY = {"prepare", "shard", "report"}  # follow collecting at once; training waits until there is more to learn from
+NEVER = "9999"  # later than any moment
 
 
 @flow(name="collect", persist_result=False)
@@ -45,7 +43,9 @@ def _collect(picture_sets: list[str] | None) -> State[Any]:
     logger = get_run_logger()
     with checkout("collecting") as bench:
         blocks = _chosen(picture_sets)
-        night = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        night = _moment(datetime.now(UTC))
+        if blocks.keys() <= asked_since(_due(), night):
+            return Completed(message="nothing to do: a later run has collected since this one was due")
         since = {name: last_batch(name) for name in blocks}
         collected = _ask_the_web(blocks, bench)
         harvests = [harvest(night, name, block, since[name]) for name, block in blocks.items()]
@@ -68,6 +68,16 @@ def _collect(picture_sets: list[str] | None) -> State[Any]:
             keep(f"Collect: {message}")
             return Completed(message=message)
         return Failed(message=f"{message}; {collected.message}")
+
+
+def _due() -> str:
+    """When this run was to begin, if a schedule began it; what follows a reboot or a long training may be late."""
+    run: Any = get_run_context().flow_run  # type: ignore[union-attr]
+    return _moment(run.expected_start_time) if run.auto_scheduled and run.expected_start_time else NEVER
+
+
+def _moment(when: datetime) -> str:
+    return f"{when.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _chosen(picture_sets: list[str] | None) -> dict[str, Mapping[str, Any]]:

@@ -23,17 +23,22 @@ PREFIX = f"process:{socket.gethostname()}:"
 RUNNING = [StateType.RUNNING, StateType.CANCELLING]
 
 
-def mark_departed(own: UUID, say: Callable[[str], None]) -> None:
-    """Write this process on the flow run `own`; mark crashed every run whose process, on this machine, is gone.
+def sign(own: UUID) -> None:
+    """Write this process on the flow run `own`.
 
     A process is known by its number and the moment it started, so that a number used again deceives nobody.
     """
     with get_client(sync_client=True) as client:
         client.update_flow_run(own, tags={*client.read_flow_run(own).tags, f"{PREFIX}{_identity(os.getpid())}"})
+
+
+def mark_departed(say: Callable[[str], None]) -> None:
+    """Mark crashed every run that was signed by a process of this machine which is gone."""
+    with get_client(sync_client=True) as client:
         still = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=RUNNING)))
         for run in client.read_flow_runs(flow_run_filter=still):
             identities = [tag.removeprefix(PREFIX) for tag in run.tags if tag.startswith(PREFIX)]
-            if run.id != own and identities and not any(map(_alive, identities)):
+            if identities and not any(map(_alive, identities)):
                 say(f"marking {run.name} as crashed: its process is gone")
                 _crash(client, run)
 

@@ -9,9 +9,11 @@ from prefect import Flow, serve
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_API_PORT
 
 from flows.collect import collect
+from flows.departed import mark_departed
+from flows.pages import pages
 from flows.server import server
 from flows.train import train
 from tasks.errors import BarenError, ParamsError
@@ -19,6 +21,7 @@ from tasks.errors import BarenError, ParamsError
 # minute, hour, day of month, month, day of week; in UTC. The report is part of both.
 NIGHTLY = "0 3 * * *"
 WEEKLY = "0 5 * * 0"
+PAGE = "data/7-report/index.html"
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,17 @@ def planned(nightly: str = NIGHTLY, weekly: str = WEEKLY) -> list[Planned]:
 
 
 def deploy(plans: list[Planned]) -> None:
-    """Serve `plans` until stopped, on the configured Prefect server or on one of our own with its pages."""
-    with server(serving=True) as url:
+    """Serve `plans` until stopped, on the configured Prefect server or on one of our own with its pages.
+
+    One run at a time, which this process sees to: a limit that the server keeps would outlive a killed run as a place
+    that is never free again, and no night would ever begin.
+    """
+    with server(serving=True) as url, pages(PREFECT_SERVER_API_PORT.value() + 1) as linked:
+        mark_departed(print)
         print(f"baren: serving {', '.join(plan.flow.name for plan in plans)}; its pages are at {url[: -len('/api')]}")
-        serve(*map(_served, plans), pause_on_shutdown=False)  # what a reboot missed is run late, not passed over
+        print(f"baren: the report is at {linked}/{PAGE}" if linked else f"baren: the report is {PAGE}", flush=True)
+        # What a reboot missed is run late, not passed over; of several nights missed the first one collects for all.
+        serve(*map(_served, plans), pause_on_shutdown=False, limit=1)
 
 
 def deploy_to_pool(plans: list[Planned], pool: str) -> None:
@@ -72,14 +82,12 @@ def deploy_to_pool(plans: list[Planned], pool: str) -> None:
             register = cast(Callable[..., Any], stored.deploy)
             register(
                 plan.name, work_pool_name=pool, cron=plan.cron, description=plan.description,
-                concurrency_limit=1, build=False, print_next_steps=False, ignore_warnings=True,
+                build=False, print_next_steps=False, ignore_warnings=True,
             )  # fmt: skip
 
 
 def _served(plan: Planned) -> RunnerDeployment:
-    return RunnerDeployment.from_flow(
-        plan.flow, name=plan.name, cron=plan.cron, description=plan.description, concurrency_limit=1
-    )
+    return RunnerDeployment.from_flow(plan.flow, name=plan.name, cron=plan.cron, description=plan.description)
 
 
 def _cron(option: str, text: str) -> str:

@@ -12,8 +12,9 @@ from typing import Any, Literal
 import yaml
 
 from flows.dvc import dvc
+from flows.publish import default_remote, waiting
 from flows.settings import Operations
-from flows.versions import UNPUSHED, Git
+from flows.versions import Git
 from tasks.errors import BarenError
 from tasks.scrape.registry import find
 
@@ -130,6 +131,21 @@ def _git() -> Iterator[Finding]:
         yield Finding("git", "note", "operations.branch is '', so no version is kept")
     else:
         yield Finding("git", "well", f"versions are kept on the branch {branch!r}")
+        yield from _published(Operations.load())
+
+
+def _published(operations: Operations) -> Iterator[Finding]:
+    if not operations.publish:
+        yield Finding(
+            "published", "note", "versions are on this disk alone; operations.publish in params.yaml names a git remote"
+        )
+    else:
+        Git().reach(operations.publish)
+        yield Finding("published", "well", f"the git remote {operations.publish} answers")
+    yield from (
+        Finding("waiting", "note", f"the last version has not reached {remote}; the next run hands it on")
+        for remote in waiting(operations)
+    )
 
 
 def _remote() -> Iterator[Finding]:
@@ -138,12 +154,11 @@ def _remote() -> Iterator[Finding]:
             "remote", "note", "no DVC remote, so data is on this disk alone; `dvc remote add -d NAME URL` sets one"
         )
         return
-    if not dvc("remote", "default").strip():
+    if not (name := default_remote()):
         yield Finding("remote", "missing", "a DVC remote is set, and none is the default; `dvc remote default NAME`")
         return
     dvc("status", "--cloud", "--json")
-    waiting = "; a version waits to be pushed, the next run does it" if UNPUSHED.exists() else ""
-    yield Finding("remote", "well", f"{dvc('remote', 'default').strip()} answers{waiting}")
+    yield Finding("remote", "well", f"{name} answers")
 
 
 def _server() -> Iterator[Finding]:

@@ -61,14 +61,29 @@ def remember(harvests: Iterable[Harvest], path: Path = NIGHTS) -> None:
 
 
 def silent(path: Path = NIGHTS, nights: int = SILENCE) -> list[Harvest]:
-    """The last harvest of each set that once grew, still wants more, and got nothing for `nights` nights."""
+    """The last harvest of each set that once grew, still wants more, and got nothing on its last `nights` days.
+
+    Days on which it was asked: a night that is run again, or that is made up for after others, is one with its day.
+    """
+    found: list[Harvest] = []
+    for told in _by_set(path).values():
+        days = list(dict.fromkeys(harvest.night[:10] for harvest in told))[-nights:]
+        lately = [harvest for harvest in told if harvest.night[:10] in days]
+        before = [harvest for harvest in told if harvest.night[:10] not in days]
+        if any(harvest.new for harvest in before) and not any(harvest.new or harvest.full for harvest in lately):
+            found.append(told[-1])
+    return found
+
+
+def asked_since(moment: str, now: str, path: Path = NIGHTS) -> set[str]:
+    """The picture sets that were asked for at `moment` (UTC, to the second) or later; what lies after `now` was told by
+    a clock that was wrong.
+    """
+    return {name for name, told in _by_set(path).items() if any(moment <= one.night <= now for one in told)}
+
+
+def _by_set(path: Path) -> dict[str, list[Harvest]]:
     by_set: dict[str, list[Harvest]] = {}
     for row in read_json_lines(path) if path.exists() else ():
         by_set.setdefault(row["picture_set"], []).append(Harvest(**row))
-    return [
-        told[-1]
-        for told in by_set.values()
-        if len(told) > nights
-        and any(harvest.new for harvest in told[:-nights])
-        and not any(harvest.new or harvest.full for harvest in told[-nights:])
-    ]
+    return by_set

@@ -13,6 +13,8 @@ from prefect.states import Completed, Failed
 
 from flows.artifacts import key
 from flows.guard import let_go, on_a_leash
+from flows.pages import link
+from flows.rebuild import in_one_sentence
 
 GRACE = 20.0  # seconds to put the rows aside that are painted: the same words go on from there
 PRINTED = re.compile(r" -> (.+)$")  # how `python -m pipelines paint` tells where a print is
@@ -22,6 +24,10 @@ SAID = "baren: "  # how it begins the sentence it ends with where it cannot
 @flow(name="paint", persist_result=False)
 def paint(words: list[str]) -> State[Any]:
     """Make prints; `words` are those of `python -m pipelines paint`: photographs, --recipe and what is wished."""
+    return in_one_sentence(lambda: _paint(words))
+
+
+def _paint(words: list[str]) -> State[Any]:
     logger = get_run_logger()
     command = [sys.executable, "-m", "pipelines", "paint", *words]
     process = on_a_leash(command, GRACE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -40,7 +46,7 @@ def paint(words: list[str]) -> State[Any]:
         let_go(process)
         code = process.wait()
     for path in prints:
-        create_link_artifact(key=key("print", _plain(path.stem)), link=path.as_uri(), link_text=f"the print {path}")
+        create_link_artifact(key=key("print", _plain(path.stem)), link=link(path), link_text=f"the print {path}")
     if code:
         return Failed(message=last.removeprefix(SAID) or f"painting ended with {code}")
     return Completed(message=f"painted {', '.join(str(path) for path in prints)}")

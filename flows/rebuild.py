@@ -11,16 +11,18 @@ from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.context import get_run_context
 from prefect.futures import PrefectFuture, wait
-from prefect.states import Completed, Failed
+from prefect.states import Cancelled, Completed, Failed
 
 from flows.artifacts import leave_artifacts
+from flows.cancel import heeded
 from flows.dag import Dag, ask, step_of
-from flows.departed import mark_departed
+from flows.departed import mark_departed, sign
 from flows.logs import written_down
+from flows.publish import hand_on
 from flows.settings import Operations
 from flows.steps import HABITS, Before, Habit, Workbench, as_task
 from flows.turn import turn
-from flows.versions import keep_version, push_data
+from flows.versions import keep_version
 from tasks.errors import BarenError
 
 
@@ -40,29 +42,39 @@ def _rebuild(recipe: str | None) -> State[Any]:
 
 
 def keep(what: str) -> str:
-    """Commit and tag what a run made, and push its data where a DVC remote is set; the tag, empty where none is new."""
-    logger = get_run_logger()
-    version = keep_version(Operations.load().branch, what, datetime.now(UTC))
-    if version is None or not version.new:
+    """Commit and tag what a run made, and hand it on with what an earlier run could not; the tag, "" for no new one."""
+    logger, operations = get_run_logger(), Operations.load()
+    version = keep_version(operations.branch, what, datetime.now(UTC))
+    if version is None:
         return ""
-    logger.info("kept: git checkout %s && dvc checkout brings this back", version.tag)
-    push_data(logger.info)
+    if version.new:
+        logger.info("kept: git checkout %s && dvc checkout brings this back", version.tag)
+    hand_on(operations, logger.info)
     return version.tag
 
 
 def in_one_sentence(work: Callable[[], State[Any]]) -> State[Any]:
-    """What `work` gives; where it raises a BarenError, a failure that says its sentence, without a traceback."""
-    try:
-        return work()
-    except BarenError as error:
-        return Failed(message=str(error))
+    """What `work` gives; where it raises a BarenError, a failure that says its sentence, without a traceback.
+
+    Where somebody cancels the run in Prefect, `work` is stopped as by SIGTERM, and the run ends as cancelled.
+    """
+    with heeded(get_run_context().flow_run.id) as cancelled:  # type: ignore[union-attr]
+        try:
+            return work()
+        except BarenError as error:
+            return Failed(message=str(error))
+        except BaseException:
+            if not cancelled.is_set():
+                raise
+            return Cancelled(message="its stages were stopped, and nothing unfinished was kept as finished")
 
 
 @contextmanager
 def checkout(purpose: str) -> Generator[Workbench]:
     """Hold the checkout we stand in for `purpose`, and yield the bench to run its stages on."""
     logger = get_run_logger()
-    mark_departed(get_run_context().flow_run.id, logger.warning)  # type: ignore[union-attr]
+    sign(get_run_context().flow_run.id)  # type: ignore[union-attr]
+    mark_departed(logger.warning)
     with written_down(), turn(purpose, logger.info) as held:
         yield Workbench(held)
 

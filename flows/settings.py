@@ -16,6 +16,9 @@ class Operations(Settings):
     # Every successful run is committed here (dvc.lock, curation, params), without touching what is checked out.
     # An empty name keeps none.
     branch: str = Field(default="kept", pattern=r"^([A-Za-z0-9][A-Za-z0-9_./-]*)?$")
+    # A git remote (its name or address) on which this branch and its tags are published; empty: they stay in this
+    # checkout. Several checkouts may publish on one.
+    publish: str = ""
     # A night trains a recipe at once where one of its sets grew by this share since; otherwise the week's run does.
     grown: float = Field(default=0.2, gt=0)
     # What a scheduled training begins with: nothing (runs stay comparable), or the last state of the model before it.

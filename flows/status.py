@@ -10,11 +10,11 @@ import yaml
 from flows import lock
 from flows.harvest import silent
 from flows.history import runs
+from flows.publish import waiting
 from flows.restore import versions
 from flows.room import kept_pictures
 from flows.settings import Operations
 from flows.turn import holder
-from flows.versions import UNPUSHED
 from tasks.files import read_json
 
 MODELS, METRICS = Path("data/4-models"), Path("data/5-metrics")
@@ -35,8 +35,8 @@ def _lines(params: Any) -> Iterator[str]:
         yield f"recipe {recipe}: {_of_recipe(recipe, recorded, operations)}"
     kept_versions = versions()
     yield f"kept: {kept_versions[0] if kept_versions else 'nothing yet'}"
-    if UNPUSHED.exists():
-        yield "unpushed: the last version did not reach the DVC remote; the next run tries again"
+    for remote in waiting(operations) if kept_versions else ():
+        yield f"waiting: the last version has not reached {remote}; the next run hands it on"
     last = runs()[-1:]
     yield from (f"last stage: {run.stage}, ended {run.ended}" for run in last)
     for quiet in silent():

@@ -13,10 +13,14 @@ from typing import Any
 from flows import lock
 from flows.dvc import dvc
 from flows.logs import LOGS
+from flows.publish import default_remote, others, retract
 from flows.settings import Operations
 from flows.versions import Git
+from tasks.errors import BarenError
 from tasks.files import SCRATCH
 
+CACHE = Path(".dvc/cache")
+SPARED = "Removing "  # begins the lines in which dvc gc says what it would remove
 KEEPS = ("--workspace", "--all-branches", "--all-tags", "--all-experiments")  # what dvc gc must leave
 PAGE = 200  # flow runs that Prefect's API gives at once
 
@@ -29,17 +33,50 @@ class Pile:
     clear: Callable[[], None]
 
 
-def piles(operations: Operations, now: datetime, *, remote: bool) -> Iterator[Pile]:
-    """What is older than is kept; with `remote` what the DVC remote holds and nothing here names, too."""
+def piles(operations: Operations, now: datetime) -> Iterator[Pile]:
+    """What is older than is kept on this disk and in Prefect. Each pile is looked at once the one before is dealt with:
+    the cache can spare what the versions that went were the last to name.
+    """
     before = now - timedelta(days=operations.keep_days)
     yield from _versions(operations, before)
-    yield from _cache(remote)
+    yield from _cache()
     yield from _unfinished(now - timedelta(days=operations.keep_unfinished_days))
     yield from _logs(before)
     yield from _flow_runs(before)
 
 
-def _versions(operations: Operations, before: datetime) -> Iterator[Pile]:
+def remote_piles(operations: Operations, now: datetime, url: str) -> Iterator[Pile]:
+    """What is older than is kept on the DVC remote at `url` and on the git remote; everywhere is meant, not here alone.
+
+    Only what a commit once named goes, and only where no branch, tag or experiment names it now, here or on the git
+    remote on which all checkouts publish. Raises BarenError, and nothing goes, where that cannot be known: no such git
+    remote, or one that does not answer; another remote than `url`; an object that no commit ever named, since it is
+    another project's or that of a checkout that did not publish.
+    """
+    name = default_remote()
+    default = dvc("config", f"remote.{name}.url").strip() if name else "not set"
+    if url != default:
+        raise BarenError(
+            f"{url!r} is not the address of the default DVC remote, which is {default}; what goes there is gone for "
+            "everybody, so it has to be named in full"
+        )
+    with others(operations):
+        if unknown := _spare_there("--all-commits", "--force"):
+            raise BarenError(
+                f"{len(unknown)} objects of {url} were never named by a commit that is known here (such as "
+                f"{unknown[0]}), so another project, or a checkout that does not publish, may need them; nothing goes. "
+                "If they are nobody's, `dvc gc --cloud` by hand removes them"
+            )
+        yield from _versions(operations, now - timedelta(days=operations.keep_days), published=True)
+        if found := _spare_there(*KEEPS):
+            yield Pile(
+                f"remote: {len(found)} objects of {url} that no branch, tag or experiment names, here or on "
+                f"{operations.publish}",
+                lambda: print(dvc("gc", *KEEPS, "--cloud", "--force").strip()),
+            )
+
+
+def _versions(operations: Operations, before: datetime, *, published: bool = False) -> Iterator[Pile]:
     git = Git()
     if not operations.branch or not git.here():
         return
@@ -49,10 +86,17 @@ def _versions(operations: Operations, before: datetime) -> Iterator[Pile]:
         return
     stay = {out["md5"] for tag, _ in tags if tag not in old for out in _outs(git, tag)}
     going = {out["md5"]: int(out.get("size") or 0) for tag in old for out in _outs(git, tag) if out["md5"] not in stay}
+
+    def clear() -> None:
+        if published:
+            retract(operations, old)
+        git.forget(old)
+
     yield Pile(
         f"versions: {len(old)} of {len(tags)} are older than {operations.keep_days} days ({old[-1]} to {old[0]}); "
-        f"their tags go, and then up to {_size(sum(going.values()))} that only they name can go from the cache",
-        lambda: git.forget(old),
+        f"their tags go{f', on {operations.publish} too' if published else ''}, and then up to "
+        f"{_size(sum(going.values()))} that only they name can go from the {'remote' if published else 'cache'}",
+        clear,
     )
 
 
@@ -62,15 +106,24 @@ def _outs(git: Git, tag: str) -> Iterator[dict[str, Any]]:
             yield from (out for out in block.get("outs") or () if "md5" in out)
 
 
-def _cache(remote: bool) -> Iterator[Pile]:
-    where = ("--cloud",) if remote else ()
-    if remote or Path(".dvc/cache/files").exists():
-        said = dvc("gc", *KEEPS, *where, "--dry", "--force").strip().splitlines()
-        found = "; ".join(line for line in said if line.strip()) or "nothing to remove"
+def _cache() -> Iterator[Pile]:
+    """What this checkout's own cache can spare; one that is shared is left to who shares it."""
+    found = [Path(path) for path in _spare(*KEEPS)] if CACHE.exists() else []
+    if found:
+        size = _size(sum(path.stat().st_size for path in found if path.exists()))
         yield Pile(
-            f"cache{' and remote' if remote else ''}: what no branch, tag or experiment here names ({found})",
-            lambda: print(dvc("gc", *KEEPS, *where, "--force").strip()),
+            f"cache: {len(found)} objects, {size}, that no branch, tag or experiment here names",
+            lambda: print(dvc("gc", *KEEPS, "--force").strip()),
         )
+
+
+def _spare_there(*names: str) -> list[str]:
+    return [path for path in _spare(*names, "--cloud") if not Path(path).is_relative_to(CACHE.absolute())]
+
+
+def _spare(*names: str) -> list[str]:
+    """The paths of the objects that `dvc gc` would remove; looking removes none."""
+    return [line.removeprefix(SPARED) for line in dvc("gc", *names, "--dry").splitlines() if line.startswith(SPARED)]
 
 
 def _unfinished(before: datetime) -> Iterator[Pile]:

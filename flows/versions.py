@@ -8,18 +8,17 @@ its branch are never touched. A commit holds HEAD's tree with the present dvc.lo
 
 import os
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from flows.dvc import dvc
 from tasks.errors import BarenError
-from tasks.files import SCRATCH
 
 TRIES = 5  # against others who commit on the same branch at the same moment
 FILES = ("dvc.lock", "dvc.yaml", "params.yaml")
-UNPUSHED = SCRATCH / "unpushed"  # there as long as a version waits to be pushed
+PATIENCE = 600.0  # seconds that a git remote has to answer
+# Nobody sits there at night to type a password.
+UNATTENDED = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": os.environ.get("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")}
 
 
 @dataclass(frozen=True)
@@ -70,9 +69,49 @@ class Git:
         listed = self._run("for-each-ref", "--sort=-creatordate", form, f"refs/tags/{pattern}")
         return [(line.split()[0], datetime.fromisoformat(line.split()[1])) for line in listed.splitlines()]
 
+    def names(self, pattern: str) -> list[str]:
+        """The tags that match, or lie below, `pattern`."""
+        return self._run("for-each-ref", "--format=%(refname:lstrip=2)", f"refs/tags/{pattern}").splitlines()
+
+    def tags_between(self, old: str, new: str, pattern: str) -> list[str]:
+        """The tags of the commits that `new` has and `old` (empty: none) has not."""
+        without = [f"--no-merged={old}"] if old else []
+        form = "--format=%(refname:lstrip=2)"
+        return self._run("for-each-ref", form, f"--merged={new}", *without, f"refs/tags/{pattern}").splitlines()
+
     def forget(self, tags: list[str]) -> None:
         """Delete tags; their commits stay on the branch."""
-        self._run("tag", "--delete", *tags)
+        if tags:
+            self._run("tag", "--delete", *tags)
+
+    def push(self, remote: str, *refs: str) -> bool:
+        """Push refs, or delete them there (":refs/tags/x"); False where the remote has others in their place.
+
+        Raises BarenError where it cannot be reached or does not take them.
+        """
+        done = self._ask("push", "--porcelain", "--quiet", remote, *refs)
+        refused = [line for line in done.stdout.splitlines() if line.startswith("!")]
+        if refused and all("[rejected]" in line for line in refused):
+            return False
+        if done.returncode:
+            raise _failed("push", f"{done.stderr} {' '.join(refused)}")
+        return True
+
+    def fetch(self, remote: str, *refs: str) -> str:
+        """Bring refs of `remote` here ("theirs:ours", either with a star); gives the commit of the first.
+
+        Raises BarenError where it cannot be reached, or has no such ref.
+        """
+        self._run("fetch", "--quiet", "--no-tags", remote, *refs)
+        return self.commit_of("FETCH_HEAD")
+
+    def reach(self, remote: str) -> None:
+        """Raise BarenError where a git remote does not answer."""
+        self._run("ls-remote", "--quiet", remote, "HEAD")
+
+    def parents(self, commit: str) -> list[str]:
+        """The commits that a commit follows; none where it is empty."""
+        return self._run("rev-parse", f"{commit}^@").splitlines() if commit else []
 
     def tree_with(self, base: str, files: list[Path]) -> str:
         """The tree of commit `base` (or an empty one) in which `files` are as they are on the disk now."""
@@ -115,17 +154,31 @@ class Git:
     ) -> str:
         """What git says; with `may_fail` empty where it fails, with `tell` its exit code instead."""
         try:
-            done = subprocess.run(
-                ["git", *command], cwd=self._root, env={**os.environ, **(variables or {})}, capture_output=True,
-                text=True, check=False,
-            )  # fmt: skip
-        except FileNotFoundError as error:
+            done = self._ask(*command, variables=variables)
+        except BarenError:
             if may_fail:
                 return ""
-            raise BarenError("git is not installed; install it, or set operations.branch to ''") from error
+            raise
         if done.returncode and not may_fail:
-            raise BarenError(f"git {command[0]} failed: {' '.join(done.stderr.split())}")
+            raise _failed(command[0], done.stderr)
         return f"{done.returncode}" if tell else "" if done.returncode else done.stdout.strip()
+
+    def _ask(self, *command: str, variables: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(
+                ["git", *command], cwd=self._root, env={**os.environ, **UNATTENDED, **(variables or {})},
+                capture_output=True, text=True, check=False, timeout=PATIENCE, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        except FileNotFoundError as error:
+            raise BarenError("git is not installed; install it, or set operations.branch to ''") from error
+        except subprocess.TimeoutExpired as error:
+            raise BarenError(
+                f"git {command[0]} was given up after {PATIENCE / 60:g} minutes; is its remote well?"
+            ) from error
+
+
+def _failed(command: str, said: str) -> BarenError:
+    return BarenError(f"git {command} failed: {' '.join(said.split())}")
 
 
 def keep_version(branch: str, what: str, now: datetime, root: Path = Path()) -> Version | None:
@@ -154,35 +207,12 @@ def keep_version(branch: str, what: str, now: datetime, root: Path = Path()) -> 
             parents.append(head)
         commit = git.write_commit(tree, parents, what, now)
         if git.move(ref, commit, tip):
-            return Version(commit, _tag(git, branch, commit, now), new=True)
+            return Version(commit, name_version(git, f"{branch}-{now:%Y%m%dT%H%M%SZ}", commit), new=True)
     raise BarenError(f"others keep committing on {branch!r}; run it again, or name another branch for this machine")
 
 
-def push_data(say: Callable[[str], None], root: Path = Path()) -> None:
-    """Push what dvc.lock names to the DVC remote, where one is set; what an earlier run could not push goes with it.
-
-    Raises BarenError with DVC's own words where the remote refuses; nothing is lost, the next run pushes again.
-    """
-    if not dvc("remote", "list", root=root).strip():
-        return
-    waiting = root / UNPUSHED
-    versions = ["--all-tags"] if waiting.exists() else []
-    waiting.parent.mkdir(parents=True, exist_ok=True)
-    waiting.touch()
-    try:
-        said = dvc("push", *versions, root=root)
-    except BarenError as error:
-        raise BarenError(
-            f"{error}; the version is kept here, and the next run pushes it again once the remote and its keys are in "
-            "order (python -m flows doctor)"
-        ) from error
-    waiting.unlink()
-    say(f"dvc push: {said.strip().splitlines()[-1] if said.strip() else 'done'}")
-
-
-def _tag(git: Git, branch: str, commit: str, now: datetime) -> str:
-    """Tag the commit by the moment; by the next free number too, where that moment has one (a clock that jumped)."""
-    moment = f"{branch}-{now:%Y%m%dT%H%M%SZ}"
+def name_version(git: Git, moment: str, commit: str) -> str:
+    """Tag the commit by its moment; by the next free number too, where that has a tag (a clock that jumped)."""
     for number in range(1, 1000):
         tag = moment if number == 1 else f"{moment}-{number}"
         if git.move(f"refs/tags/{tag}", commit, ""):

@@ -126,8 +126,9 @@ def _takedown(picture_set: str, ids: Sequence[str]) -> None:
         kind = "the model measured in" if folder.parent.name == "5-metrics" else "the prints in"
         print(f"{kind} {folder} learned from them; train it again (dvc repro), or remove it")
     print(
-        f"DVC still keeps earlier versions: dvc commit --force scrape@{picture_set} prepare@{picture_set} "
-        f"shard@{picture_set}, then dvc gc --workspace, and dvc gc --workspace --cloud for the remote"
+        f"DVC still keeps earlier versions, with them in it: dvc commit --force scrape@{picture_set} "
+        f"prepare@{picture_set} shard@{picture_set}, then dvc gc --workspace, and dvc gc --workspace --cloud for the "
+        "remote, give up all earlier versions"
     )
 
 

@@ -92,6 +92,22 @@ def test_a_stopped_rebuild_leaves_no_process_and_records_nothing(
         assert (built / "dvc.lock").read_text() != before
 
 
+def test_a_run_that_is_cancelled_in_prefect_ends_with_its_stages(server: str, start: Start, built: Path) -> None:
+    make_stale(built, "report", "changed")
+    (built / "slow").write_text("report")
+    process = start("rebuild")
+    wait_until(lambda: "report" in read(built / "ran"))
+    [run] = post(server, "flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}})
+    asked = {"state": {"type": "CANCELLING", "name": "Cancelling"}}
+    post(server, f"flow_runs/{run['id']}/set_state", asked)
+    code, said = finish(process)
+    assert code == 1, said
+    assert "rebuild: its stages were stopped, and nothing unfinished was kept as finished" in said
+    assert not processes_in(built)
+    [run] = post(server, "flow_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})
+    assert run["state_type"] == "CANCELLED"
+
+
 TRIED = """
 from prefect import flow
 from flows.dag import ask

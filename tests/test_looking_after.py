@@ -25,11 +25,12 @@ from flows.doctor import Finding
 from flows.history import Run, remember, usual_seconds
 from flows.logs import JsonLines
 from flows.notify import notify
+from flows.publish import hand_on, others
 from flows.settings import Operations
-from flows.tidy import piles
+from flows.tidy import piles, remote_piles
 from flows.turn import holder, turn
-from flows.versions import keep_version, push_data
-from tasks.errors import NoRoom
+from flows.versions import keep_version
+from tasks.errors import BarenError, NoRoom
 
 __all__ = ["checkout"]  # fixture
 
@@ -128,50 +129,95 @@ def test_each_line_of_a_run_is_written_down_as_json(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_tidying_shows_first_and_what_is_kept_can_still_be_brought_back(
-    checkout: Path, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(checkout)
-    store = tmp_path / "store"
-    run("dvc", "remote", "add", "--local", "-d", "store", f"{store}", cwd=checkout)
-    for number, days in ((2, 0), (3, 300), (5, 400)):
+def keep_nights(checkout: Path, operations: Operations, nights: dict[int, int]) -> list[str]:
+    """A version for each number of pictures, so many days after NOW, handed on; their tags."""
+    for number, days in nights.items():
         night(checkout, number)
         keep_version("kept", f"night {number}", NOW + timedelta(days=days), checkout)
-        push_data(str, checkout)
+        hand_on(operations, str, checkout)
+    return git(checkout, "tag").splitlines()
+
+
+def test_tidying_shows_first_and_what_is_kept_can_still_be_brought_back(
+    checkout: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(checkout)
+    tags = keep_nights(checkout, Operations(), {2: 0, 3: 300, 5: 400})
     old = checkout / ".scratch/train-travelgan/0123"
     old.mkdir(parents=True)
     os.utime(old, (0, 0))
     (checkout / ".scratch/logs").mkdir()
     (checkout / ".scratch/logs/2029-01-01.jsonl").write_text("{}\n")
-    tags = git(checkout, "tag").splitlines()
-    assert len(tags) == 3
     flow = post(server, "flows/", {"name": "rebuild"})["id"]
     ended = post(server, "flow_runs/", {"flow_id": flow, "state": {"type": "COMPLETED"}})["id"]
     asked = {"flow_runs": {"id": {"any_": [ended]}}}
+    before = objects(checkout / ".dvc/cache")
     with temporary_settings({PREFECT_API_URL: server}):
-        shown = list(piles(Operations(), NOW + timedelta(days=401), remote=True))
-        assert [pile.said.split(":")[0] for pile in shown] == [
-            "versions", "cache and remote", "unfinished", "logs", "Prefect",
-        ]  # fmt: skip
-        assert shown[0].said.startswith(f"versions: 1 of 3 are older than 365 days ({tags[0]} to {tags[0]})")
+        shown = [pile.said for pile in piles(Operations(), NOW + timedelta(days=401))]
+        assert [said.split(":")[0] for said in shown] == ["versions", "unfinished", "logs", "Prefect"]
+        assert shown[0].startswith(f"versions: 1 of 3 are older than 365 days ({tags[0]} to {tags[0]})")
         assert git(checkout, "tag").splitlines() == tags
         assert old.exists()
-        files, stored = objects(checkout / ".dvc/cache"), objects(store)
+        assert objects(checkout / ".dvc/cache") == before
         assert post(server, "flow_runs/filter", asked)
-        for pile in shown:
+        cleared: list[str] = []
+        for pile in piles(Operations(), NOW + timedelta(days=401)):
+            cleared.append(pile.said.split(":")[0])
             pile.clear()
         assert not post(server, "flow_runs/filter", asked)
+    assert cleared == ["versions", "cache", "unfinished", "logs", "Prefect"]
     assert git(checkout, "tag").splitlines() == tags[1:]
     assert not old.exists()
     assert not list((checkout / ".scratch/logs").iterdir())
-    assert objects(checkout / ".dvc/cache") < files
-    assert objects(store) < stored
-    shutil.rmtree(checkout / ".dvc/cache")
+    assert objects(checkout / ".dvc/cache") < before
     git(checkout, "stash", "--include-untracked")
     for tag, pictures in zip(tags[1:], (3, 5), strict=True):
         git(checkout, "checkout", "-q", tag)
-        assert run("dvc", "pull", "--force", f"data/1-raw/{SET}", cwd=checkout).returncode == 0
+        assert run("dvc", "checkout", "--force", f"data/1-raw/{SET}", cwd=checkout).returncode == 0
         assert len(raw(checkout).splitlines()) == pictures
+
+
+def test_from_a_remote_goes_only_what_no_checkout_names_any_more(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(checkout)
+    store, later = tmp_path / "store", NOW + timedelta(days=401)
+    run("dvc", "remote", "add", "--local", "-d", "store", f"{store}", cwd=checkout)
+    with pytest.raises(BarenError, match=r"'s3://elsewhere' is not the address of the default DVC remote, which is"):
+        next(remote_piles(Operations(), later, "s3://elsewhere"))
+    with pytest.raises(BarenError, match=r"only a git remote on which all of them publish"), others(Operations()):
+        pytest.fail("nobody was asked")
+    shared = Operations(publish=f"{tmp_path}/shared")
+    with pytest.raises(BarenError, match=r"git fetch failed: "), others(shared):
+        pytest.fail("nobody answered")
+    git(tmp_path, "init", "-q", "--bare", "shared")
+    tags = keep_nights(checkout, shared, {2: 0, 5: 400})
+    twin = tmp_path / "twin"  # another checkout, which keeps a night of its own that this one never saw
+    git(tmp_path, "clone", "-q", str(checkout), str(twin))
+    (twin / ".dvc/config.local").write_text(f"[core]\n    site_cache_dir = {twin}/.dvc/site\n")
+    run("dvc", "remote", "add", "--local", "-d", "store", f"{store}", cwd=twin)
+    git(twin, "fetch", "-q", "origin", "kept:kept")
+    keep_nights(twin, shared, {7: 401})
+
+    stray = store / "files/md5/00/11223344556677889900aabbccddee"
+    stray.parent.mkdir(exist_ok=True)
+    stray.write_text("another project's")
+    before = objects(store)
+    with pytest.raises(BarenError, match=r"1 objects of .* were never named by a commit that is known here"):
+        list(remote_piles(shared, later, f"{store}"))
+    stray.unlink()
+    for pile in remote_piles(shared, later, f"{store}"):
+        pile.clear()
+    assert objects(store) < before - {stray.name}
+    assert git(tmp_path / "shared", "tag").splitlines() == git(checkout, "tag").splitlines()
+    assert tags[0] not in git(checkout, "tag")
+    shutil.rmtree(twin / ".dvc/cache")
+    git(twin, "stash", "--include-untracked")
+    for tag, pictures in ((tags[1], 5), ("kept", 7)):
+        git(twin, "checkout", "-q", tag)
+        pulled = run("dvc", "pull", "--force", f"data/1-raw/{SET}", cwd=twin)
+        assert pulled.returncode == 0, pulled.stderr
+        assert len(raw(twin).splitlines()) == pictures
 
 
 def objects(root: Path) -> set[str]:

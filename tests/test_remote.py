@@ -14,7 +14,9 @@ from served import free_port, wait_until
 from test_versions import NOW, checkout
 from toy import PARAMS, environment, run
 
-from flows.versions import UNPUSHED, keep_version, push_data
+from flows.publish import push_data, waiting
+from flows.settings import Operations
+from flows.versions import keep_version
 from tasks.errors import BarenError
 
 __all__ = ["checkout"]  # fixture
@@ -61,7 +63,7 @@ def test_a_fresh_clone_pulls_from_s3_and_has_nothing_to_do(checkout: Path, store
     assert run("dvc", "repro", cwd=checkout).returncode == 0
     assert keep_version("kept", "a night", NOW, checkout) is not None
     said: list[str] = []
-    push_data(said.append, checkout)
+    push_data(Operations(), said.append, checkout)
     assert "pushed" in said[0]
 
     clone = tmp_path / "clone"
@@ -82,9 +84,10 @@ def test_a_fresh_clone_pulls_from_s3_and_has_nothing_to_do(checkout: Path, store
 def test_a_store_that_refuses_our_key_is_one_sentence_and_nothing_is_lost(checkout: Path, store: str) -> None:
     use_store(checkout, store)
     assert run("dvc", "repro", "report", cwd=checkout).returncode == 0
+    keep_version("kept", "a night", NOW, checkout)
     with pytest.raises(BarenError, match="dvc push failed: ") as refused:
-        push_data(print, checkout)
+        push_data(Operations(), print, checkout)
     assert len(str(refused.value).splitlines()) == 1
     assert "Traceback" not in str(refused.value)
-    assert (checkout / UNPUSHED).exists()
+    assert waiting(Operations(), checkout) == ["the DVC remote"]
     print(refused.value)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from toy import PARAMS, make_toy, run
 
+from flows.publish import hand_on, push_data, waiting
 from flows.settings import Operations
-from flows.versions import UNPUSHED, keep_version, push_data
+from flows.versions import keep_version
 from tasks.errors import BarenError, ParamsError
 
 NOW = datetime(2030, 1, 1, 3, 0, tzinfo=UTC)
@@ -77,13 +78,16 @@ def test_every_night_can_be_brought_back_and_the_users_tree_is_not_touched(check
 def test_a_version_is_pushed_and_comes_back_in_a_fresh_clone(checkout: Path, tmp_path: Path) -> None:
     said: list[str] = []
     night(checkout, 4)
-    push_data(said.append, checkout)  # no remote: nothing to do
+    assert keep_version("kept", "a night", NOW, checkout) is not None
+    push_data(Operations(), said.append, checkout)  # no remote: nothing to do
     assert said == []
-    version = keep_version("kept", "a night", NOW, checkout)
-    assert version is not None
+    assert not waiting(Operations(), checkout)
     assert run("dvc", "remote", "add", "--local", "-d", "store", f"{tmp_path}/store", cwd=checkout)
-    push_data(said.append, checkout)
-    assert not (checkout / UNPUSHED).exists()
+    assert waiting(Operations(), checkout) == ["the DVC remote"]
+    for _ in range(2):
+        push_data(Operations(), said.append, checkout)
+    assert len(said) == 1
+    assert not waiting(Operations(), checkout)
     clone = tmp_path / "clone"
     run("git", "clone", "-q", "-b", "kept", str(checkout), str(clone), cwd=tmp_path)
     (clone / ".dvc/config.local").write_text((checkout / ".dvc/config.local").read_text().replace("/site", "/site2"))
@@ -94,14 +98,56 @@ def test_a_version_is_pushed_and_comes_back_in_a_fresh_clone(checkout: Path, tmp
 
 def test_a_remote_that_refuses_is_one_sentence_and_the_next_run_pushes_again(checkout: Path, tmp_path: Path) -> None:
     night(checkout, 4)
+    keep_version("kept", "a night", NOW, checkout)
     (tmp_path / "full").write_text("a file where a folder should be")
     run("dvc", "remote", "add", "--local", "-d", "store", f"{tmp_path}/full/store", cwd=checkout)
     with pytest.raises(BarenError, match="dvc push failed: "):
-        push_data(print, checkout)
-    assert (checkout / UNPUSHED).exists()
+        push_data(Operations(), print, checkout)
+    assert waiting(Operations(), checkout)
     (tmp_path / "full").unlink()
-    push_data(print, checkout)
-    assert not (checkout / UNPUSHED).exists()
+    push_data(Operations(), print, checkout)
+    assert not waiting(Operations(), checkout)
+
+
+def test_two_machines_publish_on_one_branch_and_neither_loses_a_version(checkout: Path, tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "--bare", "shared")
+    shared = Operations(publish=f"{tmp_path}/shared")
+    twin = tmp_path / "twin"
+    git(tmp_path, "clone", "-q", str(checkout), str(twin))
+    (twin / ".dvc/config.local").write_text(f"[core]\n    site_cache_dir = {twin}/.dvc/site\n")
+    for machine, number in ((checkout, 2), (twin, 3)):  # each before it knows of the other, at the same moment
+        night(machine, number)
+        assert keep_version("kept", f"night {number}", NOW, machine) is not None
+    said: list[str] = []
+    for machine in (checkout, twin, checkout):
+        hand_on(shared, said.append, machine)
+    tag = "kept-20300101T030000Z"
+    assert said == [f"published on {shared.publish}: {name}" for name in (tag, f"{tag}-2")]
+    bare = tmp_path / "shared"
+    assert git(bare, "tag").splitlines() == [tag, f"{tag}-2"]
+    for tag_of, machine in ((tag, checkout), (f"{tag}-2", twin)):
+        assert git(bare, "show", f"{tag_of}:dvc.lock") == (machine / "dvc.lock").read_text().strip()
+        assert git(bare, "merge-base", tag_of, "kept") == git(bare, "rev-parse", tag_of)
+    night(checkout, 4)
+    keep_version("kept", "night 4", NOW + timedelta(days=1), checkout)
+    hand_on(shared, said.append, checkout)
+    assert git(bare, "show", "kept:dvc.lock") == (checkout / "dvc.lock").read_text().strip()
+    assert not waiting(shared, checkout)
+
+
+def test_a_git_remote_that_is_not_there_is_one_sentence_and_the_next_run_publishes(
+    checkout: Path, tmp_path: Path
+) -> None:
+    night(checkout, 2)
+    keep_version("kept", "a night", NOW, checkout)
+    shared = Operations(publish=f"{tmp_path}/shared")
+    with pytest.raises(BarenError, match=r"git push failed: .*; the version is kept here") as refused:
+        hand_on(shared, print, checkout)
+    assert len(str(refused.value).splitlines()) == 1
+    assert waiting(shared, checkout) == [f"the git remote {tmp_path}/shared"]
+    git(tmp_path, "init", "-q", "--bare", "shared")
+    hand_on(shared, print, checkout)
+    assert git(tmp_path / "shared", "tag") == "kept-20300101T030000Z"
 
 
 def test_a_detached_head_a_clock_that_jumps_and_the_users_own_branch(checkout: Path) -> None:
