@@ -22,9 +22,9 @@ FOLDERS = {"scrape": "1-raw", "prepare": "2-prepared", "shard": "3-shards", "eva
 PATIENCE = 90.0  # seconds after a kill in which what it left has to end by itself
 
 
-def kills(folder: Path, server: Server, num: int) -> dict[str, Any]:
-    """Kill `num` runs, each at a moment and of a victim drawn from a seed, and let the next run finish."""
-    chance = random.Random(0)
+def kills(folder: Path, server: Server, num: int, seed: int = 0) -> dict[str, Any]:
+    """Kill `num` runs, each at a moment and of a victim drawn from `seed`, and let the next run finish."""
+    chance = random.Random(seed)
     whole = make_project(folder / "whole", tiny())
     seconds = flows("rebuild", project=whole, server=server).seconds
     stages = len(_finished(whole))

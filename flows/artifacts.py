@@ -65,12 +65,14 @@ def _of_evaluate(name: str) -> None:
 
 def _of_infer(name: str) -> None:
     folder = (DATA / "6-prints" / name).absolute()
-    create_link_artifact(key=key("prints", name), link=link(folder), link_text=f"the prints of {name}: {folder}")
+    create_link_artifact(
+        key=key("prints", name), link=link(folder), link_text=f"{folder}", description=f"the prints of {name}"
+    )
 
 
 def _of_report(_name: str) -> None:
     page = (DATA / "7-report" / "index.html").absolute()
-    create_link_artifact(key="report", link=link(page), link_text=f"the report: {page}")
+    create_link_artifact(key="report", link=link(page), link_text=f"{page}", description="one page that shows it all")
 
 
 def _nothing(_name: str) -> None:

@@ -34,3 +34,16 @@ def heeded(run: UUID) -> Generator[threading.Event]:
         yield cancelled
     finally:
         over.set()
+
+
+@contextmanager
+def once() -> Generator[None]:
+    """As long as this lasts, a further SIGTERM changes nothing: a cancelled run gets one of ours and its worker's."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -11,7 +11,10 @@ from pathlib import Path
 from threading import Thread
 from urllib.parse import quote
 
-PAGES = "BAREN_PAGES"  # the address under which a person finds what lies in SHOWN; runs inherit it
+from tasks.files import SCRATCH, write_text
+
+PAGES = "BAREN_PAGES"  # names the address under which somebody else's server gives what lies in SHOWN
+OURS = SCRATCH / "pages"  # holds the address of ours as long as it serves
 SHOWN = ("data", "prints")
 
 
@@ -30,18 +33,19 @@ def pages(port: int) -> Generator[str]:
         yield ""
         return
     Thread(target=server.serve_forever, daemon=True, name="pages").start()
-    os.environ[PAGES] = f"http://127.0.0.1:{port}"
+    write_text(OURS, f"http://127.0.0.1:{port}")
     try:
-        yield os.environ[PAGES]
+        yield OURS.read_text(encoding="utf-8")
     finally:
-        del os.environ[PAGES]
+        OURS.unlink(missing_ok=True)
         server.shutdown()
         server.server_close()
 
 
 def link(path: Path) -> str:
     """The address of a file or folder of the checkout: by HTTP where it is served, else as a file."""
-    base, here = os.environ.get(PAGES), Path.cwd()
+    ours = OURS.read_text(encoding="utf-8") if OURS.exists() else ""
+    base, here = os.environ.get(PAGES, ours), Path.cwd()
     if base and path.absolute().is_relative_to(here):
         within = path.absolute().relative_to(here)
         if within.parts[0] in SHOWN:

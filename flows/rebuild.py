@@ -14,7 +14,7 @@ from prefect.futures import PrefectFuture, wait
 from prefect.states import Cancelled, Completed, Failed
 
 from flows.artifacts import leave_artifacts
-from flows.cancel import heeded
+from flows.cancel import heeded, once
 from flows.dag import Dag, ask, step_of
 from flows.departed import mark_departed, sign
 from flows.logs import written_down
@@ -109,7 +109,8 @@ def walk(
             )
         wait(list(futures.values()))
     except BaseException:  # Ctrl-C, SIGTERM, a cancelled run: nothing is left running
-        bench.stop()
+        with once():
+            bench.stop()
         raise
     states = {stage: future.state for stage, future in futures.items()}
     leave_artifacts((stage for stage, state in states.items() if _ran(state)), get_run_logger().warning)

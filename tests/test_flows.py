@@ -189,6 +189,9 @@ def test_the_schedule_makes_scheduled_runs(server: str, start: Start) -> None:
 
     wait_until(seen, seconds=180)
     assert scheduled
+    # a place that the server keeps would never be free again once a run that holds it was killed with the server
+    found = post(server, "deployments/filter", {"flows": {"name": {"any_": ["collect", "train"]}}})
+    assert [each["global_concurrency_limit"] for each in found] == [None, None]
     serving.send_signal(signal.SIGTERM)
     serving.communicate(timeout=60)
 
