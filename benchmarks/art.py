@@ -2,17 +2,22 @@
 
 BAREN_PICTURES names a folder with landscape, ukiyoe, abstract, anime_faces and portraits. Each recipe is trained twice
 on the same shards: ours as params.yaml has it (on a GPU, as params.full.yaml), and plainly, with networks of the same
-size and the article's settings, which are the recipe's defaults, in float32 and without averaging. Both are
-judged on held-out pictures. Everything stays in .scratch/art/RECIPE, curves and grids as pages of the report.
+size and the article's settings, which are the recipe's defaults, in float32 and without averaging. Without a GPU the
+two forms are trained side by side, each on half of the cores. Both are judged on held-out pictures, and so are, beside
+a painter, the photo as it is and the photo recoloured. Everything stays in .scratch/art/RECIPE, curves and grids as
+pages of the report.
 """
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +38,7 @@ FOLDERS = {
 SIZES = ("side", "first", "filters", "widest", "levels", "blocks", "critic_layers", "latent", "noise", "features")
 PLAIN = {"precision": "float32", "layout": "contiguous", "average_half_life": 0}
 SHOWN = ("swd", "palette", "rkid", "ms_ssim", "duplicates", "copies", "content_luminance", "content_edges")
+BESIDE = {"_untrained": "untrained", "_untouched": "photo", "_recoloured": "recoloured", "_floor": "real"}
 Block = dict[str, Any]
 
 
@@ -61,10 +67,7 @@ def main(quick: bool = False, minutes: float | None = None, only: str = "") -> d
             continue
         ours = _block(name, blocks["recipes"][name])
         seconds = 60 * (minutes or (1 if quick else 20))
-        judged = {
-            form: _judged(name, form, block, folders, seconds)
-            for form, block in (("ours", ours), ("plain", _plain(ours)))
-        }
+        judged = _both(name, {"ours": ours, "plain": _plain(ours)}, folders, seconds)
         figures |= _told(name, judged)
     return figures
 
@@ -72,7 +75,8 @@ def main(quick: bool = False, minutes: float | None = None, only: str = "") -> d
 def _block(name: str, block: Block) -> Block:
     """A recipe's block as params has it, but for what real pictures change."""
     source, target = FOLDERS[name]
-    return {**block, "from": source, "to": target, "evaluate": {**block["evaluate"], "answer": None}}
+    changes = {"from": source, "to": target, "evaluate": {**block["evaluate"], "answer": None}}
+    return {**block, **changes, "train": {**block["train"], "threads": None}}
 
 
 def _plain(block: Block) -> Block:
@@ -81,15 +85,37 @@ def _plain(block: Block) -> Block:
     return {**block, "networks": networks, "train": {**PLAIN, "seed": block["train"]["seed"]}}
 
 
-def _judged(name: str, form: str, block: Block, folders: list[Path], seconds: float) -> Judged:
-    """Prepare, train for about `seconds` and judge one form, each stage by the door that the DAG calls."""
-    here = WORK / name / form
-    here.mkdir(parents=True, exist_ok=True)
-    sets = {folder.name: _picture_set(folder, block["networks"]["side"]) for folder in folders}
-    _write(here, name, block, sets)
+def _both(name: str, blocks: Mapping[str, Block], folders: Sequence[Path], seconds: float) -> dict[str, Judged]:
+    """Train and judge both forms on the same shards; beside each other, unless they would share one GPU or core."""
+    sets = {folder.name: _picture_set(folder, blocks["ours"]["networks"]["side"]) for folder in folders}
+    shutil.rmtree(WORK / name, ignore_errors=True)
+    for form, block in blocks.items():
+        (WORK / name / form / "data").mkdir(parents=True)
+        _write(WORK / name / form, name, block, sets)
     for picture_set in sets:
         for step in ("scrape", "prepare", "shard"):
-            _door(here, step, picture_set)
+            _door(WORK / name / "ours", step, picture_set)
+    for folder in ("1-raw", "2-prepared", "3-shards"):
+        (WORK / name / "plain/data" / folder).symlink_to(WORK / name / "ours/data" / folder)
+    work = [(name, form, block, sets, seconds) for form, block in blocks.items()]
+    cores = sorted(os.sched_getaffinity(0))
+    if torch.cuda.is_available() or len(cores) < len(work):
+        return {form: _judged(name, form, *rest) for name, form, *rest in work}
+    with ProcessPoolExecutor(len(work), get_context("spawn")) as pool:
+        running = {one[1]: pool.submit(_on, cores[place :: len(work)], *one) for place, one in enumerate(work)}
+        return {form: future.result() for form, future in running.items()}
+
+
+def _on(cores: Sequence[int], *work: Any) -> Judged:
+    """`_judged` on these cores, it and all that it starts."""
+    os.sched_setaffinity(0, cores)
+    torch.set_num_threads(len(cores))
+    return _judged(*work)
+
+
+def _judged(name: str, form: str, block: Block, sets: Block, seconds: float) -> Judged:
+    """Train for about `seconds` and judge one form, each stage by the door that the DAG calls."""
+    here = WORK / name / form
     num = [
         sum(item.split == "train" for item in read_packed(here / f"data/3-shards/{one}/items.jsonl")) for one in sets
     ]
@@ -162,15 +188,22 @@ def _door(here: Path, *command: str) -> None:
 def _told(name: str, judged: Mapping[str, Judged]) -> dict[str, float]:
     """Print both forms and real pictures against real ones; gives the figures."""
     ours, plain = judged["ours"], judged["plain"]
-    print(f"\n{name:<18} {'ours':>9} {'plain':>9} {'untrained':>9} {'real':>9}")
+    beside = [suffix for suffix in BESIDE if f"swd{suffix}" in ours.metrics]
+    heads = ["ours", "plain", *(BESIDE[suffix] for suffix in beside)]
+    print(f"\n{name:<18} " + " ".join(f"{head:>10}" for head in heads))
     for what in (what for what in SHOWN if what in ours.metrics):
-        row = (ours.metrics[what], plain.metrics[what], ours.metrics[f"{what}_untrained"])
-        real = ours.metrics.get(f"{what}_floor")
-        print(f"{what:<18} " + " ".join(f"{value:>9.3f}" for value in (*row, *([] if real is None else [real]))))
-    print(f"{'seconds':<18} {ours.seconds:>9.0f} {plain.seconds:>9.0f}\n{'steps':<18} {ours.steps:>9} {plain.steps:>9}")
+        row = [ours.metrics[what], plain.metrics[what], *(ours.metrics.get(what + suffix) for suffix in beside)]
+        print(f"{what:<18} " + " ".join(f"{'':>10}" if value is None else f"{value:>10.3f}" for value in row))
+    print(f"{'seconds':<18} {ours.seconds:>10.0f} {plain.seconds:>10.0f}")
+    print(f"{'steps':<18} {ours.steps:>10} {plain.steps:>10}")
     for form in judged:
         print(f"look: {WORK / name / form}/data/7-report/index.html")
-    shown = {f"art_{name}_{what}": ours.metrics[what] for what in SHOWN if what in ours.metrics}
+    shown = {
+        f"art_{name}_{what}{suffix}": ours.metrics[what + suffix]
+        for what in SHOWN
+        for suffix in ("", *beside)
+        if what + suffix in ours.metrics
+    }
     return {
         **shown, f"art_{name}_plain_swd": plain.metrics["swd"],
         f"art_{name}_swd_gain": round(1 - ours.metrics["swd"] / plain.metrics["swd"], 4),
