@@ -85,3 +85,11 @@ def test_what_is_no_yaml_is_said(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("pictures: [")
     with pytest.raises(ParamsError, match="is no YAML"):
         Params.load(tmp_path / "params.yaml")
+
+
+def test_a_travelgan_that_learns_both_ways_may_paint_back(content: dict[str, Any]) -> None:
+    """Its spectral norms are folded on no memory, to see that there is a painter."""
+    spoil(content, "recipes.travelgan.networks.directions", "both")
+    spoil(content, "recipes.travelgan.infer.back", True)
+    spoil(content, "recipes.travelgan.networks.spectral", ["generator", "critic"])
+    Params(content).recipe("travelgan")

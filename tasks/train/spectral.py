@@ -43,6 +43,8 @@ class SpectralNormed(nn.Module):
     def weight(self) -> Tensor:
         """W / sigma(W), in float32 whatever the precision of the network."""
         weight, (u, v) = self.layer.get_parameter("weight"), self._vectors()
+        if weight.is_meta:
+            return weight  # built to be looked at, not to compute
         with torch.autocast(weight.device.type, enabled=False):
             return weight / torch.dot(u, self._matrix().mv(v))
 
@@ -61,7 +63,7 @@ class SpectralNormed(nn.Module):
         """Bring u and v nearer to the first singular vectors."""
         matrix = self._matrix()
         if matrix.is_meta:
-            return  # built to be looked at, not to compute
+            return
         with torch.autocast(matrix.device.type, enabled=False):
             for _ in range(rounds):
                 self.v.copy_(normalize(matrix.t().mv(self.u), dim=0))
