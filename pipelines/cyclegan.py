@@ -17,11 +17,17 @@ from torch import Tensor, nn
 from tasks.settings import Settings
 from tasks.train.adversarial import critic_loss, generator_loss
 from tasks.train.average import averaged_copy
+from tasks.train.calm import calm_loss
 from tasks.train.layers import InstanceNorm, ReflectConv
 from tasks.train.recipe import Losses, Pictures, Run
 from tasks.train.settings import Train as LoopSettings
+from tasks.train.spectral import normalise_spectrum
+from tasks.train.unets import Over
 
 KIND: Literal["translation"] = "translation"
+Up = Literal["transposed", "resized"]
+Norm = Literal["instance", "none"]
+NORMS: Mapping[Norm, type[nn.Module]] = {"instance": InstanceNorm, "none": nn.Identity}
 
 
 class Networks(Settings):
@@ -30,6 +36,11 @@ class Networks(Settings):
     side: int = Field(256, ge=16, multiple_of=4)  # of the square pictures learned from, in pixels
     filters: int = Field(64, ge=2)  # of the first layer of each network
     blocks: int = Field(9, ge=1)  # residual blocks of a generator; the article's nine are for 256 px, six do for 128
+    up: Up = "transposed"  # resized: enlarged, then convolved; draws no checkerboard
+    residual: bool = False  # the generators paint over the picture, not on white
+    # instance norm brings a pale sky to the contrast of a forest, and paints one into it; none keeps it pale
+    norm: Norm = "instance"  # of the generators
+    critic_norm: Literal["instance", "spectral"] = "instance"  # spectral leaves a critic what tells pale from bold
     critic_layers: int = Field(3, ge=1, le=5)  # halvings of a critic; 3 make it judge patches of 70x70 px, 2 of 34x34
 
     @model_validator(mode="after")
@@ -55,17 +66,18 @@ class Train(LoopSettings):
     steady: float = Field(0.5, ge=0, le=1)  # share of the run with these rates; from then on they fall evenly to zero
     cycle: float = Field(10.0, ge=0)  # weight of painting back what was painted
     identity: float = Field(5.0, ge=0)  # weight of leaving pictures of the other set as they are, which keeps colours
+    calm: float = Field(0.0, ge=0)  # weight of leaving flat what is flat in the picture, so that skies stay skies
     pool: int = Field(50, ge=0)  # earlier paintings that a critic is shown in place of half of the new ones
 
 
 class Residual(nn.Module):
     """Two 3x3 convolutions whose result is added to what went in: [B,C,H,W] -> the same."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, norm: Norm) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            ReflectConv(width, width, 3), InstanceNorm(width), nn.ReLU(),
-            ReflectConv(width, width, 3), InstanceNorm(width),
+            ReflectConv(width, width, 3), NORMS[norm](width), nn.ReLU(),
+            ReflectConv(width, width, 3), NORMS[norm](width),
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
@@ -74,17 +86,22 @@ class Residual(nn.Module):
 
 
 class Generator(nn.Module):
-    """Halved twice, residual blocks, doubled twice: [B,3,H,W] in (-1,1) -> the same; H and W multiples of 4."""
+    """Halved twice, residual blocks, doubled twice: [B,3,H,W] in (-1,1) -> the same; H and W multiples of 4.
 
-    def __init__(self, filters: int, blocks: int) -> None:
+    A transposed convolution of three places that moves by two meets every other pixel twice, which shows as a
+    checkerboard until it is unlearned; enlarging and then convolving does not (Odena et al. 2016, Deconvolution and
+    Checkerboard Artifacts).
+    """
+
+    def __init__(self, filters: int, blocks: int, up: Up = "transposed", norm: Norm = "instance") -> None:
         super().__init__()
-        widths = (filters, 2 * filters, 4 * filters)
+        widths, norms = (filters, 2 * filters, 4 * filters), NORMS[norm]
         layers: list[nn.Module] = [ReflectConv(3, filters, 7)]
         for before, after in itertools.pairwise(widths):
-            layers += [InstanceNorm(before), nn.ReLU(), nn.Conv2d(before, after, 3, 2, 1)]
-        layers += [InstanceNorm(widths[-1]), nn.ReLU(), *(Residual(widths[-1]) for _ in range(blocks))]
+            layers += [norms(before), nn.ReLU(), nn.Conv2d(before, after, 3, 2, 1)]
+        layers += [norms(widths[-1]), nn.ReLU(), *(Residual(widths[-1], norm) for _ in range(blocks))]
         for before, after in zip(widths[::-1], widths[-2::-1], strict=False):
-            layers += [nn.ConvTranspose2d(before, after, 3, 2, 1, 1), InstanceNorm(after), nn.ReLU()]
+            layers += [*_doubling(before, after, up), norms(after), nn.ReLU()]
         self.layers = nn.Sequential(*layers, ReflectConv(filters, 3, 7), nn.Tanh())
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -92,16 +109,22 @@ class Generator(nn.Module):
         return self.layers(pictures)
 
 
+def _doubling(before: int, after: int, up: Up) -> list[nn.Module]:
+    if up == "transposed":
+        return [nn.ConvTranspose2d(before, after, 3, 2, 1, 1)]
+    return [nn.Upsample(scale_factor=2.0), ReflectConv(before, after, 3)]
+
+
 class Critic(nn.Module):
     """One logit for each patch: [B,3,H,W] -> [B,1,H/8-2,W/8-2] with three halvings; above zero for real."""
 
-    def __init__(self, filters: int, halvings: int) -> None:
+    def __init__(self, filters: int, halvings: int, norm: Norm = "instance") -> None:
         super().__init__()
         widths = [filters * min(2**level, 8) for level in range(halvings + 1)]
         layers: list[nn.Module] = [nn.Conv2d(3, filters, 4, 2, 1), nn.LeakyReLU(0.2)]
         for level, (before, after) in enumerate(itertools.pairwise(widths), 1):
             layers += [nn.Conv2d(before, after, 4, 2 if level < halvings else 1, 1)]
-            layers += [InstanceNorm(after), nn.LeakyReLU(0.2)]
+            layers += [NORMS[norm](after), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, 1, 1))
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -138,13 +161,19 @@ class CycleGan:
     def __init__(self, networks: Networks, train: Train) -> None:
         self.shapes, self.train, self.side = networks, train, networks.side
         torch.manual_seed(train.seed)
-        self.there, self.back = (Generator(networks.filters, networks.blocks) for _ in range(2))
-        self.of_to, self.of_from = (Critic(networks.filters, networks.critic_layers) for _ in range(2))
+        self.there, self.back = (_generator(networks) for _ in range(2))
+        self.of_to, self.of_from = (_critic(networks) for _ in range(2))
         generators: dict[str, nn.Module] = {"there": self.there, "back": self.back}
         critics: dict[str, nn.Module] = {"critic_to": self.of_to, "critic_from": self.of_from}
         self.networks = {**generators, **critics}
         for network in self.networks.values():
             network.apply(_first_weights)
+        if networks.norm == "none":
+            for generator in generators.values():
+                _keep_signal(generator)
+        if networks.critic_norm == "spectral":
+            for critic in critics.values():
+                normalise_spectrum(critic)
         self.averages = {name: averaged_copy(network) for name, network in generators.items()}
         self.generator_optimizer = self._adam(generators, train.rate_generator)
         self.critic_optimizer = self._adam(critics, train.rate_critic)
@@ -194,6 +223,9 @@ class CycleGan:
         if keeps:
             losses["identity"] = (kept_prints - prints).abs().mean() + (kept_photos - photos).abs().mean()
             total = total + self.train.identity * losses["identity"]
+        if self.train.calm > 0:
+            losses["calm"] = calm_loss(photos, there) + calm_loss(prints, back)
+            total = total + self.train.calm * losses["calm"]
         self.generator_optimizer.zero_grad()
         total.backward()
         self.generator_optimizer.step()
@@ -251,6 +283,16 @@ def build(networks: Networks, train: Train) -> CycleGan:
     return CycleGan(networks, train)
 
 
+def _generator(networks: Networks) -> nn.Module:
+    generator = Generator(networks.filters, networks.blocks, networks.up, networks.norm)
+    return Over(generator) if networks.residual else generator
+
+
+def _critic(networks: Networks) -> nn.Module:
+    norm = "instance" if networks.critic_norm == "instance" else "none"
+    return Critic(networks.filters, networks.critic_layers, norm)
+
+
 def _halves(both: Tensor, num: int) -> tuple[Tensor, Tensor]:
     """The first `num` of a batch and the others."""
     return both[:num], both[num:]
@@ -262,3 +304,19 @@ def _first_weights(layer: nn.Module) -> None:
         nn.init.normal_(layer.weight, 0.0, 0.02)
         assert layer.bias is not None
         nn.init.zeros_(layer.bias)
+
+
+def _keep_signal(generator: nn.Module) -> None:
+    """First weights of a generator without norms, through which pictures come as bold as they go in (He et al. 2015).
+
+    What is added, a residual block's end and the picture's own, begins as it would with norms: as next to nothing.
+    """
+    blocks = [module for module in generator.modules() if isinstance(module, Residual)]
+    convolutions = [module for module in generator.modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)]
+    added = {convolutions[-1], *(block.layers[3] for block in blocks)}
+    for layer in convolutions:
+        if layer not in added:
+            terms = layer.weight.numel() / layer.out_channels  # that make an output
+            if isinstance(layer, nn.ConvTranspose2d):
+                terms /= layer.stride[0] ** 2
+            nn.init.normal_(layer.weight, 0.0, (2 / terms) ** 0.5)

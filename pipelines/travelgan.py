@@ -19,13 +19,14 @@ from typing import Any, Literal
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn.functional import cosine_similarity, leaky_relu, relu
+from torch.nn.functional import avg_pool2d, cosine_similarity, interpolate, leaky_relu, relu
 
 from tasks.errors import ParamsError
 from tasks.settings import Settings
 from tasks.train.adversarial import Adversarial, critic_loss, generator_loss
 from tasks.train.augment import Augment, Operation
 from tasks.train.average import averaged_copy
+from tasks.train.calm import calm_loss
 from tasks.train.recipe import Losses, Pictures, Run
 from tasks.train.settings import Train as LoopSettings
 from tasks.train.spectral import fold_spectrum, normalise_spectrum
@@ -44,21 +45,37 @@ class Networks(Settings):
     )
     filters: int = Field(64, ge=4)  # of the first layer of each network
     levels: int = Field(5, ge=2, le=7)  # halvings of the U-Net; the widest is 4 x filters
-    unet: Literal["strided", "pooled"] = "strided"  # strided as in the paper's code, pooled as the article words it
+    # strided as in the paper's code, pooled as the article words it, folded the same of four pixels as one: a quarter
+    # of the work
+    unet: Literal["strided", "pooled", "folded"] = "strided"
     residual: bool = False  # the generator paints over the photograph, not on white
     latent: int = Field(1000, ge=2)  # length of the encoder's vector
     norm: Literal["batch", "none"] = "batch"  # in the generator; both paint tiles as they paint the whole
     spectral: tuple[Name, ...] = ("generator", "critic")  # networks under spectral norm
-    critic: Literal["whole", "patches"] = "whole"  # one logit for a picture, or one for each patch of about 20 px
+    critic: Literal["whole", "patches"] = "whole"  # one logit for a picture, or one for each patch of 26 px
+    scales: int = Field(1, ge=1, le=4)  # sizes at which a critic of patches judges, each half the one before
     four_patches: bool = True  # the generator paints the quarters of a picture, each alone
 
     @model_validator(mode="after")
     def _levels_fit(self) -> "Networks":
         patch = self.side // 2 if self.four_patches else self.side
-        if patch % 2**self.levels:
+        halvings = self.levels + (self.unet == "folded")
+        if patch % 2**halvings:
             raise ValueError(
-                f"the generator is given {patch} px, which cannot be halved {self.levels} times; "
+                f"the generator is given {patch} px, which cannot be halved {halvings} times; "
                 "lower levels, or change side or four_patches"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _scales_fit(self) -> "Networks":
+        if self.scales > 1 and self.critic == "whole":
+            raise ValueError(
+                f"scales is {self.scales} and the critic judges pictures whole; set critic to 'patches' or scales to 1"
+            )
+        if self.side >> (self.scales - 1) < 16:
+            raise ValueError(
+                f"{self.side} px halved {self.scales - 1} times leave a critic of patches less than 16 px; lower scales"
             )
         return self
 
@@ -79,6 +96,7 @@ class Train(LoopSettings):
     frozen: float = Field(
         0.0, ge=0, le=1
     )  # last share of the run with batch norm as it prints: what is learned is exact
+    calm: float = Field(0.0, ge=0)  # weight of leaving flat what is flat in the photograph, so that skies stay skies
     identity: float = Field(0.0, ge=0)  # weight of leaving prints as they are, which keeps colours from trading places
 
 
@@ -120,29 +138,34 @@ class Encoder(FiveConvolutions):
 
 
 class PatchCritic(nn.Module):
-    """Four convolutions that judge every patch by itself: [B,3,H,W] -> [B,1,H/4,W/4].
+    """Judges every patch by itself, at several sizes of the picture: [B,3,H,W] -> [B,scales,H/4,W/4].
 
     It says where a painting is unlike a print, and so teaches strokes in far fewer steps than one logit does
-    (Isola et al. 2017, arXiv:1611.07004).
+    (Isola et al. 2017, arXiv:1611.07004). A patch of 26 px of a picture halved shows 52 px of it: what lies between
+    strokes and composition (Wang et al. 2018, arXiv:1711.11585). All sizes count the same.
     """
 
-    def __init__(self, filters: int) -> None:
+    def __init__(self, filters: int, scales: int) -> None:
         super().__init__()
-        self.convolutions = nn.ModuleList(
-            (
-                nn.Conv2d(3, filters, 4, 2, 1),
-                nn.Conv2d(filters, 2 * filters, 4, 2, 1),
-                nn.Conv2d(2 * filters, 4 * filters, 3, 1, 1),
-            )
-        )
-        self.last = nn.Conv2d(4 * filters, 1, 3, 1, 1)
+        self.judges = nn.ModuleList(_patch_judge(filters) for _ in range(scales))
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """A logit for each place, above zero for a print."""
-        x = pictures
-        for conv in self.convolutions:
-            x = leaky_relu(conv(x), 0.2)
-        return self.last(x)
+        """A logit for each size and place, above zero for a print."""
+        logits: list[Tensor] = []
+        for level, judge in enumerate(self.judges):
+            x = avg_pool2d(pictures, 2**level) if level else pictures
+            logits.append(interpolate(judge(x), logits[0].shape[2:]) if level else judge(x))
+        return torch.cat(logits, dim=1)
+
+
+def _patch_judge(filters: int) -> nn.Module:
+    """Four convolutions, two of which halve: [B,3,H,W] -> [B,1,H/4,W/4]."""
+    return nn.Sequential(
+        nn.Conv2d(3, filters, 4, 2, 1), nn.LeakyReLU(0.2),
+        nn.Conv2d(filters, 2 * filters, 4, 2, 1), nn.LeakyReLU(0.2),
+        nn.Conv2d(2 * filters, 4 * filters, 3, 1, 1), nn.LeakyReLU(0.2),
+        nn.Conv2d(4 * filters, 1, 3, 1, 1),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -162,6 +185,7 @@ class TravelGan:
     reads = ("from", "to")
 
     def __init__(self, networks: Networks, train: Train) -> None:
+        _require_sense(networks, train)
         self.shapes, self.train, self.side = networks, train, networks.side
         torch.manual_seed(train.seed)
         both = networks.directions == "both"
@@ -252,17 +276,21 @@ class TravelGan:
         of_photos, of_paintings = run(self.encoder, photos, of_source), run(self.encoder, seen, of_target)
         siamese = margin_loss(of_photos, self.train.margin)
         travel = travel_loss(of_photos, of_paintings)
-        (share * (siamese + self.train.travel * travel)).backward()
+        losses = {"adversarial": adversarial, "siamese": siamese, "travel": travel}
+        total = siamese + self.train.travel * travel
+        if self.train.calm > 0:
+            losses["calm"] = calm_loss(photos, seen)
+            total = total + self.train.calm * losses["calm"]
+        (share * total).backward()
         from_encoder = seen.grad
         assert from_encoder is not None
 
         painted.backward((from_critic + from_encoder) / 2)
-        losses = {"adversarial": adversarial.detach(), "siamese": siamese.detach(), "travel": travel.detach()}
         if self.train.identity > 0:
             identity = (self._paint_training(way, prints, run) - prints).abs().mean()
             (share * self.train.identity * identity).backward()
-            losses["identity"] = identity.detach()
-        return losses
+            losses["identity"] = identity
+        return {name: loss.detach() for name, loss in losses.items()}
 
     @torch.no_grad()
     def paint(self, pictures: Pictures) -> Tensor:
@@ -297,18 +325,31 @@ class TravelGan:
 
 
 def build(networks: Networks, train: Train) -> TravelGan:
-    """The recipe, untrained, its first weights drawn from train.seed."""
+    """The recipe, untrained, its first weights drawn from train.seed; raises ParamsError for what makes no sense."""
     return TravelGan(networks, train)
 
 
+def _require_sense(networks: Networks, train: Train) -> None:
+    wrong = ""
+    if train.loss == "wgan" and "critic" not in networks.spectral:
+        wrong = "loss is 'wgan', which needs a critic of bounded slope; name it in networks.spectral, or take hinge"
+    if train.loss == "wgan" and train.augment and train.strength is None:
+        wrong = "strength is null, but a Wasserstein critic's sign says nothing to follow; set it to 0 to 1"
+    if train.frozen > 0 and networks.norm == "none":
+        wrong = f"frozen is {train.frozen:g}, and networks.norm is 'none': there is nothing to freeze; set it to 0"
+    if wrong:
+        raise ParamsError(f"recipes.travelgan.train.{wrong}")
+
+
 def _generator(networks: Networks) -> nn.Module:
-    unet = {"strided": UNet, "pooled": PooledUNet}[networks.unet](networks.filters, networks.levels, networks.norm)
+    shape = (networks.filters, networks.levels, networks.norm)
+    unet = UNet(*shape) if networks.unet == "strided" else PooledUNet(*shape, folded=networks.unet == "folded")
     return Over(unet) if networks.residual else unet
 
 
 def _critic(networks: Networks) -> nn.Module:
     if networks.critic == "patches":
-        return PatchCritic(networks.filters)
+        return PatchCritic(networks.filters, networks.scales)
     return FiveConvolutions(networks.side, networks.filters, 1)
 
 

@@ -138,6 +138,32 @@ def test_a_checkpoint_paints_either_way(tmp_path: Path) -> None:
         load_painter(tmp_path / "best", one_way, back=True)
 
 
+@pytest.mark.parametrize("up", ["transposed", "resized"])
+def test_what_is_enlarged_before_it_is_convolved_shows_no_checkerboard(up: Any) -> None:
+    torch.manual_seed(0)
+    generator = cyclegan.Generator(4, 1, up, "none")
+    middle = generator(torch.full((1, 3, 128, 128), 0.5))[0, :, 48:80, 48:80].detach()
+    spread = float((middle - middle.mean(dim=(1, 2), keepdim=True)).abs().max())
+    assert spread < 1e-6 if up == "resized" else spread > 1e-4
+
+
+@pytest.mark.parametrize("norm", ["instance", "none"])
+def test_instance_norm_paints_a_pale_sky_as_bold_as_a_forest_and_none_does_not(norm: Any) -> None:
+    torch.manual_seed(0)
+    generator, forest = cyclegan.Generator(4, 1, "resized", norm), pictures(side=64)["from"]
+    middles = (generator(x)[..., 20:-20, 20:-20].detach() for x in (forest, 0.02 * forest))
+    bold, pale = (float(middle.std(dim=(2, 3)).mean()) for middle in middles)
+    assert pale > 0.9 * bold if norm == "instance" else pale < 0.1 * bold
+
+
+@pytest.mark.parametrize("up", ["transposed", "resized"])
+def test_without_norms_a_picture_comes_through_all_layers_at_first(up: Any) -> None:
+    x = pictures(side=64)["from"]
+    for layer in list(tiny(norm="none", up=up, side=64, blocks=3, filters=8).there.layers)[:-2]:  # type: ignore[arg-type]
+        x = layer(x).detach()
+        assert 0.1 < float(x.std()) < 3
+
+
 def test_without_identity_nothing_is_painted_for_it() -> None:
     losses = tiny(identity=0.0).step(0, pictures(), plain)
     assert losses.keys() == {"adversarial", "cycle", "critic"}

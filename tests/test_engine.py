@@ -63,7 +63,11 @@ def test_parts_are_computed_again_to_the_bit_though_their_buffers_have_moved_on(
 @pytest.mark.parametrize(
     ("module", "networks", "block"),
     [
-        (travelgan, {"side": 32, "filters": 4, "levels": 2, "latent": 8, "norm": "none", "spectral": ()}, {}),
+        (
+            travelgan,
+            {"side": 32, "filters": 4, "levels": 2, "latent": 8, "norm": "none", "spectral": ()},
+            {"loss": "bce"},
+        ),
         (
             progressive,
             {"side": 32, "first": 32, "form": "karras", "filters": 4, "widest": 16, "noise": 8, "group": 1},

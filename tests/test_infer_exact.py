@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pipelines import cyclegan
 from tasks.infer.norms import Painter, give_dense, give_exact, give_thumbnail
 from tasks.infer.probe import Reach, probe
 from tasks.infer.source import Source
 from tasks.infer.tiles import Plan, Span, plan_tiles
+from tasks.train.unets import Over, PooledUNet
 
 Make = Callable[[int], nn.Module]
 
@@ -139,6 +141,24 @@ def test_tiled_equals_untiled(make: Callable[[Make], nn.Module], tile: int, norm
     torch.manual_seed(0)
     network, source = lively(make(norm)), Source.whole(picture(*size))
     plan, painter = planned(network, source.photo, tile), Painter(network, CPU)
+    if painter.norms:
+        give_thumbnail(painter, source, plan.stride, 96)
+    assert worst_difference(painter, source, plan) <= 2e-5
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: PooledUNet(4, 2, "none"),
+        lambda: Over(PooledUNet(4, 2, "none", folded=True)),
+        lambda: Over(cyclegan.Generator(4, 1, "resized", "none")),
+        lambda: cyclegan.Generator(4, 1, "resized"),
+    ],
+)
+def test_the_recipes_other_generators_are_tiled_exactly_too(make: Callable[[], nn.Module]) -> None:
+    torch.manual_seed(0)
+    network, source = lively(make()), Source.whole(picture(203, 251))
+    plan, painter = planned(network, source.photo, 160), Painter(network, CPU)
     if painter.norms:
         give_thumbnail(painter, source, plan.stride, 96)
     assert worst_difference(painter, source, plan) <= 2e-5

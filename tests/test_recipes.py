@@ -40,8 +40,25 @@ ROWS = [
         {"side": SIDE, "filters": 4, "levels": 2, "latent": 8},
         {"loss": "bce", "augment": ("cutout",), "strength": None},
     ),
-    Row(travelgan, {"side": SIDE, "filters": 4, "levels": 2, "latent": 8, "directions": "both"}, {"frozen": 0.4}),
+    Row(
+        travelgan,
+        {"side": SIDE, "filters": 4, "levels": 2, "latent": 8, "directions": "both"},
+        {"frozen": 0.4, "calm": 1.0},
+    ),
     Row(cyclegan, {"side": SIDE, "filters": 4, "blocks": 1}, {"pool": 6}),
+    Row(
+        cyclegan,
+        {
+            "side": SIDE,
+            "filters": 4,
+            "blocks": 1,
+            "up": "resized",
+            "residual": True,
+            "norm": "none",
+            "critic_norm": "spectral",
+        },
+        {"calm": 1.0},
+    ),
     Row(anime, {"side": 24, "filters": 4, "residual": 1}, {"generator_every": 2, "strength": None}),
     Row(portraits, {"side": SIDE, "filters": 4, "features": 16}, {"strength": None, "adversarial": 0.1}),
 ]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tasks.errors import ParamsError
 from tasks.train.average import averaged_copy, decay_at, update_average
 from tasks.train.board import as_grid
+from tasks.train.calm import calm_loss
 from tasks.train.judge import Judge
 from tasks.train.precision import Precision, seed_chance
 from tasks.train.spectral import fold_spectrum, normalise_spectrum
@@ -26,6 +27,14 @@ def test_chance_is_a_function_of_seed_and_step() -> None:
 
     assert drawn(1, 2) == drawn(1, 2)
     assert len({drawn(1, 2), drawn(1, 3), drawn(2, 2), drawn(2, 1)}) == 4
+
+
+def test_calm_asks_for_quiet_where_the_picture_is_quiet() -> None:
+    flat, stripes = torch.zeros(1, 3, 4, 8), torch.tensor([-0.5, 0.5]).repeat(4).expand(1, 3, 4, 8)
+    assert float(calm_loss(flat, stripes)) == 1.0
+    assert float(calm_loss(stripes, stripes)) < 1e-6  # it is drawn on where the picture is
+    assert float(calm_loss(stripes, flat)) == 0
+    assert float(calm_loss(flat + 0.9, flat - 0.9)) == 0  # of whatever colour
 
 
 def test_the_average_moves_by_its_decay_and_takes_buffers_whole() -> None:

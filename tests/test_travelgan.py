@@ -36,7 +36,7 @@ def pictures(num: int = 4, side: int = 32) -> dict[str, Tensor]:
 
 def test_the_articles_networks_have_their_sizes() -> None:
     with torch.device("meta"):
-        recipe = travelgan.build(ARTICLE, travelgan.Train())
+        recipe = travelgan.build(ARTICLE, travelgan.Train(loss="hinge"))
         pair = torch.empty(2, 3, 256, 256)
         assert recipe.generator(pair).shape == (2, 3, 256, 256)
         assert recipe.critic(pair).shape == (2, 1)
@@ -65,8 +65,19 @@ def test_a_patch_critic_judges_every_place() -> None:
     assert all(bool(loss.isfinite()) for loss in losses.values())
 
 
+def test_a_patch_critic_judges_at_several_sizes() -> None:
+    recipe = tiny(critic="patches", scales=2)
+    assert recipe.critic(torch.zeros(1, 3, 32, 32)).shape == (1, 2, 8, 8)
+    for scale, patch in ((0, 26), (1, 52)):
+        larger = torch.zeros(1, 3, 128, 128, requires_grad=True)
+        recipe.critic(larger)[0, scale, 16, 16].backward()
+        assert larger.grad is not None
+        reached = larger.grad.abs().sum(dim=(0, 1, 3)).nonzero()
+        assert int(reached.max() - reached.min()) + 1 == patch
+
+
 def test_identity_teaches_the_generator_to_leave_prints_alone() -> None:
-    recipe = tiny(identity=1000.0, rate_generator=1e-3, norm="none", spectral=())
+    recipe = tiny(identity=1000.0, loss="bce", rate_generator=1e-3, norm="none", spectral=())
     shown = {**pictures(), "to": torch.full((4, 3, 32, 32), 0.5)}
     losses = [float(recipe.step(step, shown, plain)["identity"]) for step in range(20)]
     assert losses[-1] < 0.9 * losses[0]
@@ -88,7 +99,7 @@ def test_quarters_are_the_quarters_and_come_back() -> None:
 
 @pytest.mark.parametrize("loss", ["wgan", "hinge", "bce"])
 @pytest.mark.parametrize("four_patches", [True, False])
-@pytest.mark.parametrize("unet", ["strided", "pooled"])
+@pytest.mark.parametrize("unet", ["strided", "pooled", "folded"])
 def test_a_step_changes_every_weight_of_every_network(loss: str, four_patches: bool, unet: str) -> None:
     recipe = tiny(loss=loss, four_patches=four_patches, unet=unet, residual=four_patches, norm="none")
     before = {
@@ -225,11 +236,27 @@ def test_a_sibling_differs_in_its_first_weights_alone() -> None:
             {"side": 64, "levels": 6},
             r"recipes.travelgan.networks: the generator is given 32 px, which cannot be halved 6",
         ),
+        ({"side": 48, "levels": 3, "unet": "folded"}, r"the generator is given 24 px, which cannot be halved 4 times"),
         ({"filter": 3}, r"recipes.travelgan.networks.filter is no setting; known there: side, directions"),
         ({"norm": "instance"}, r"recipes.travelgan.networks.norm is 'instance'; input should be 'batch' or 'none'"),
+        ({"scales": 3}, "scales is 3 and the critic judges pictures whole; set critic to 'patches' or scales to 1"),
+        ({"side": 32, "levels": 2, "critic": "patches", "scales": 3}, "32 px halved 2 times leave a critic of patches"),
         ({"side": 50}, r"recipes.travelgan.networks.side is 50; input should be a multiple of 16"),
     ],
 )
 def test_impossible_networks_are_said(block: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ParamsError, match=sentence):
         travelgan.Networks.read(block, "recipes.travelgan.networks")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"spectral": ("generator",)}, "loss is 'wgan', which needs a critic of bounded slope; name it in networks"),
+        ({"augment": ("cutout",), "strength": None}, "strength is null, but a Wasserstein critic's sign says nothing"),
+        ({"frozen": 0.2, "norm": "none"}, "frozen is 0.2, and networks.norm is 'none': there is nothing to freeze"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_said(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ParamsError, match=f"recipes.travelgan.train.{sentence}"):
+        tiny(**changes)

@@ -5,9 +5,11 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, relu
+from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pixel_unshuffle, relu
 
 from tasks.train.layers import ReflectConv
+
+FEW = 8  # channels of full size at the end of a folded U-Net
 
 
 class Over(nn.Module):
@@ -65,17 +67,23 @@ class PooledUNet(nn.Module):
     """Convolutions and mean pooling down, enlarging and convolutions up, from full size to full size, tanh.
 
     It keeps the finest line and draws no checkerboard, at a price: it works at full size too. Borders are reflected,
-    since zeros would teach it to paint a frame round every patch.
+    since zeros would teach it to paint a frame round every patch. Folded, it spares most of that price: four pixels
+    become twelve channels of a picture of half the side, and only a few channels, enlarged and joined to the picture
+    itself, are of full size; unfolding channels into pixels (Shi et al. 2016, arXiv:1609.05158) is cheaper yet and was
+    seen to leave a grid of two pixels. H and W are then multiples of 2^(levels+1).
     """
 
-    def __init__(self, filters: int, levels: int, norm: Literal["batch", "none"]) -> None:
+    def __init__(self, filters: int, levels: int, norm: Literal["batch", "none"], folded: bool = False) -> None:
         super().__init__()
+        self.fold = 2 if folded else 1  # pixels a side that become channels
         widths = [min(filters * 2**level, 4 * filters) for level in range(levels + 1)]
         self.down = nn.ModuleList(
-            ReflectConv(before, after, 3) for before, after in zip([3, *widths], widths, strict=False)
+            ReflectConv(before, after, 3) for before, after in zip([3 * self.fold**2, *widths], widths, strict=False)
         )
         self.up = nn.ModuleList(ReflectConv(above + below, above, 3) for above, below in itertools.pairwise(widths))
-        self.last = ReflectConv(widths[0], 3, 3)
+        self.few = ReflectConv(widths[0], FEW, 3) if folded else nn.Identity()
+        self.joined = ReflectConv(FEW + 3, FEW, 3) if folded else nn.Identity()
+        self.last = ReflectConv(FEW if folded else widths[0], 3, 3)
         self.down_norm = nn.ModuleList(
             nn.BatchNorm2d(width) if norm == "batch" and level else nn.Identity() for level, width in enumerate(widths)
         )
@@ -86,11 +94,14 @@ class PooledUNet(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         """Paint `pictures`, float [B,3,H,W] in (-1,1), H and W multiples of 2^levels."""
         skips: list[Tensor] = []
-        x = pictures
+        x = pixel_unshuffle(pictures, self.fold)
         for level, (conv, norm) in enumerate(zip(self.down, self.down_norm, strict=True)):
             x = leaky_relu(norm(conv(avg_pool2d(x, 2) if level else x)), 0.2)
             skips.append(x)
         for level in reversed(range(len(self.up))):
             x = torch.cat([interpolate(x, scale_factor=2.0), skips[level]], dim=1)
             x = relu(self.up_norm[level](self.up[level](x)))
+        if self.fold > 1:
+            enlarged = interpolate(relu(self.few(x)), scale_factor=2.0)
+            x = relu(self.joined(torch.cat([enlarged, pictures], dim=1)))
         return torch.tanh(self.last(x))
