@@ -110,7 +110,9 @@ class Server:
         assert self._process.stdout is not None
         self.url = self._process.stdout.readline().strip()
         assert self.url, "the Prefect server did not start"
-        self.environment = environment(PREFECT_HOME=f"{self._home}", PREFECT_API_URL=self.url)
+        # A server that was killed stays away until the run has ended: no need for the run to wait for it for minutes.
+        patience = {"PREFECT_CLIENT_MAX_RETRIES": "1"}
+        self.environment = environment(PREFECT_HOME=f"{self._home}", PREFECT_API_URL=self.url, **patience)
 
     def stop(self) -> None:
         """End it, and everything it started."""

@@ -9,9 +9,11 @@ from typing import Any
 
 from PIL import Image
 from prefect.artifacts import create_image_artifact, create_link_artifact, create_table_artifact
+from prefect.settings import PREFECT_API_URL
 
 from flows.dag import step_of
 from flows.pages import link
+from flows.server import answers
 from tasks.errors import BarenError, PictureRefused
 from tasks.files import read_json
 from tasks.picture import cut, open_picture
@@ -24,7 +26,10 @@ DATA = Path("data")
 
 
 def leave_artifacts(stages: Iterable[str], say: Callable[[str], None]) -> None:
-    """Leave what each of `stages` made where Prefect's pages show it; what cannot be read is said, and no failure."""
+    """Leave what each of `stages` made where Prefect's pages show it; what cannot be is said, and no failure."""
+    if not answers(PREFECT_API_URL.value() or "", timeout=10.0):
+        say("no artifacts: the Prefect server does not answer")
+        return
     for stage in stages:
         try:
             _BY_STEP.get(step_of(stage), _nothing)(stage.partition("@")[2])

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Crashed
 
 PREFIX = f"process:{socket.gethostname()}:"
+AGAIN = "again"  # marks a run that takes the place of one that was interrupted
 RUNNING = [StateType.RUNNING, StateType.CANCELLING]
 
 
@@ -32,8 +33,9 @@ def sign(own: UUID) -> None:
         client.update_flow_run(own, tags={*client.read_flow_run(own).tags, f"{PREFIX}{_identity(os.getpid())}"})
 
 
-def mark_departed(say: Callable[[str], None]) -> None:
-    """Mark crashed every run that was signed by a process of this machine which is gone."""
+def mark_departed(say: Callable[[str], None]) -> list[FlowRun]:
+    """Mark crashed every run that was signed by a process of this machine which is gone; gives them."""
+    found: list[FlowRun] = []
     with get_client(sync_client=True) as client:
         still = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=RUNNING)))
         for run in client.read_flow_runs(flow_run_filter=still):
@@ -41,6 +43,20 @@ def mark_departed(say: Callable[[str], None]) -> None:
             if identities and not any(map(_alive, identities)):
                 say(f"marking {run.name} as crashed: its process is gone")
                 _crash(client, run)
+                found.append(run)
+    return found
+
+
+def begin_again(runs: Iterable[FlowRun], say: Callable[[str], None]) -> None:
+    """Begin each of `runs` that a deployment began once more, now: after a reboot nobody waits a week for a training.
+
+    Once: a run that takes the machine down with it does so no third time.
+    """
+    with get_client(sync_client=True) as client:
+        for run in runs:
+            if run.deployment_id and AGAIN not in run.tags:
+                again = client.create_flow_run_from_deployment(run.deployment_id, tags=[AGAIN])
+                say(f"{again.name} does again what {run.name} was interrupted in")
 
 
 def _crash(client: SyncPrefectClient, run: FlowRun) -> None:

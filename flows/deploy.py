@@ -12,7 +12,7 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_API_PORT
 
 from flows.collect import collect
-from flows.departed import mark_departed
+from flows.departed import begin_again, mark_departed
 from flows.pages import pages
 from flows.server import server
 from flows.train import train
@@ -54,7 +54,7 @@ def deploy(plans: list[Planned]) -> None:
     that is never free again, and no night would ever begin.
     """
     with server(serving=True) as url, pages(PREFECT_SERVER_API_PORT.value() + 1) as linked:
-        mark_departed(print)
+        begin_again(mark_departed(print), print)
         print(f"baren: serving {', '.join(plan.flow.name for plan in plans)}; its pages are at {url[: -len('/api')]}")
         print(f"baren: the report is at {linked}/{PAGE}" if linked else f"baren: the report is {PAGE}", flush=True)
         # What a reboot missed is run late, not passed over; of several nights missed the first one collects for all.

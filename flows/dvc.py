@@ -6,6 +6,8 @@ from pathlib import Path
 from flows.guard import environment
 from tasks.errors import BarenError
 
+BESIDES = ("WARNING: ", "Having any troubles?")  # begin lines that do not say why it failed
+
 
 def dvc(*command: str, root: Path = Path()) -> str:
     """What `dvc COMMAND` says in the checkout `root`; raises BarenError with DVC's own words where it fails."""
@@ -25,6 +27,6 @@ def answer(question: subprocess.Popen[str]) -> str:
     out, complaint = question.communicate()
     if question.returncode:
         lines = [line.strip().removeprefix("ERROR: ") for line in complaint.splitlines() if line.strip()]
-        said = " ".join(line for line in lines if not line.startswith("Having any troubles?"))
+        said = " ".join(line for line in lines if not line.startswith(BESIDES))
         raise BarenError(f"dvc {question.args[2]} failed: {said}")  # type: ignore[index]
     return out

@@ -16,7 +16,10 @@ PUSHED = SCRATCH / "pushed.json"  # the version whose data was pushed last, and 
 PUBLISHED = SCRATCH / "published.json"  # the version that the git remote got last, and which remote
 CONFIG = (Path(".dvc/config"), Path(".dvc/config.local"))
 OTHERS = "baren-others"  # tags below it name what the git remote has, as long as that must be known here
-NOTHING_LOST = "; the version is kept here, and the next run hands it on (python -m flows doctor)"
+NOTHING_LOST = (
+    "; the version is kept here, and the next run hands it on once the remote, our keys and rights there are in order "
+    "(python -m flows doctor)"
+)
 
 
 def hand_on(operations: Operations, say: Callable[[str], None], root: Path = Path()) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import tempfile
@@ -10,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
+from threading import Event, Thread
 
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
@@ -55,7 +57,7 @@ def own_server(serving: bool) -> Generator[str]:
         "--analytics-off", *bare,
     ]  # fmt: skip
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
-        process = on_a_leash(command, GRACE, stdout=said, stderr=subprocess.DEVNULL)
+        process, ending = on_a_leash(command, GRACE, stdout=said, stderr=subprocess.DEVNULL), Event()
         try:
             deadline = time.monotonic() + PATIENCE
             while not answers(url, timeout=1.0):
@@ -63,13 +65,25 @@ def own_server(serving: bool) -> Generator[str]:
                     said.seek(0)
                     raise BarenError(f"our Prefect server did not start: {_reason(said.read())}")
                 time.sleep(0.1)
+            if serving:
+                Thread(target=_end_with, args=(process, ending), daemon=True, name="server").start()
             try:
                 yield url
+                if serving and (code := process.poll()) is not None:
+                    raise BarenError(f"our Prefect server ended by itself ({code}), so nothing is served any more")
             finally:  # however we end: afterwards there is nobody to tell, and Prefect would try for a minute
                 _tell_everything()
         finally:
+            ending.set()
             let_go(process)
             process.wait()
+
+
+def _end_with(process: subprocess.Popen[str], ending: Event) -> None:
+    """Ask ourselves to end once the server is gone: whoever started us (systemd, say) starts both again."""
+    process.wait()
+    if not ending.is_set():
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _reason(said: str) -> str:

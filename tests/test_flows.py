@@ -2,6 +2,7 @@
 
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,9 +14,10 @@ import pytest
 import yaml
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from served import Start, artifacts, finish, free_port, make_stale, post, read, wait_until
-from toy import PARAMS, environment
+from toy import PARAMS, ROOT, environment, run
 
 from flows.dag import Dag
+from flows.departed import begin_again, mark_departed
 from flows.deploy import NIGHTLY, WEEKLY, deploy_to_pool, planned
 from flows.steps import HABITS, Workbench
 from tasks.errors import BarenError, ParamsError
@@ -196,6 +198,26 @@ def test_the_schedule_makes_scheduled_runs(server: str, start: Start) -> None:
     serving.communicate(timeout=60)
 
 
+def test_what_a_reboot_interrupted_is_begun_again_and_not_a_third_time(server: str) -> None:
+    flow = post(server, "flows/", {"name": "train"})["id"]
+    deployment = post(server, "deployments/", {"name": "rebooted", "flow_id": flow})["id"]
+    gone = f"process:{socket.gethostname()}:1:0"  # no process began at the first tick of the machine
+    running = {"type": "RUNNING"}
+    interrupted = post(server, f"deployments/{deployment}/create_flow_run", {"tags": [gone], "state": running})
+    by_hand = post(server, "flow_runs/", {"flow_id": flow, "tags": [gone], "state": running})
+    asked = {"deployments": {"id": {"any_": [deployment]}}}
+    said: list[str] = []
+    with temporary_settings({PREFECT_API_URL: server}):
+        found = mark_departed(said.append)
+        assert {f"{run.id}" for run in found} == {interrupted["id"], by_hand["id"]}
+        begin_again(found, said.append)
+        [again] = [run for run in post(server, "flow_runs/filter", asked) if run["state_type"] == "SCHEDULED"]
+        assert said[-1] == f"{again['name']} does again what {interrupted['name']} was interrupted in"
+        post(server, f"deployments/{deployment}/create_flow_run", {"tags": [gone, *again["tags"]], "state": running})
+        begin_again(mark_departed(said.append), said.append)
+    assert len(post(server, "flow_runs/filter", asked)) == 3
+
+
 def test_schedules_are_handed_to_a_work_pool_of_the_server(server: str) -> None:
     with temporary_settings({PREFECT_API_URL: server}):
         with pytest.raises(
@@ -214,6 +236,12 @@ def test_a_schedule_that_is_none_is_one_sentence(start: Start) -> None:
     code, said = finish(start("deploy", "--nightly", "every night"))
     assert code == 1
     assert re.fullmatch(r"baren: --nightly is 'every night', which is no schedule; .*\n", said)
+
+
+def test_without_its_server_nothing_goes_on_serving() -> None:
+    ending = "import sys, time; from threading import Event; from flows.server import _end_with; import subprocess\n"
+    ending += "_end_with(subprocess.Popen([sys.executable, '-c', 'pass'], text=True), Event()); time.sleep(60)"
+    assert run(sys.executable, "-c", ending, cwd=ROOT).returncode == -signal.SIGTERM
 
 
 def test_a_server_that_is_named_and_not_there_is_one_sentence(toy: Path, tmp_path: Path) -> None:
