@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks.errors import BarenError, Exhausted, NoRoom, Stopped, Transient
+from tasks.errors import BarenError, Exhausted, Stopped, Transient
 from tasks.progress import Progress
 
 SET_STEPS = {
@@ -35,6 +35,9 @@ TOOLS = {  # each in a module of its own, with main(argv)
     "export": "write a trained painter as an ONNX file",
 }
 ROWS_UNSEEN = 20_000  # new objects that are no reason yet to look for cycles among all: ledgers are long, and have none
+NOT_OURS = (  # of the errors of files: what stands in the way at a place that a person named
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG,
+)  # fmt: skip
 OF_FLOWS = {  # handed over whole to a process of `python -m flows`: they ask DVC and Prefect, which only flows do
     "plan": "what a rebuild would do, why, and about how long it would take",
     "status": "how things stand: sets, models, versions",
@@ -67,9 +70,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Stopped as stop:
         return _told(f"{stop}; nothing unfinished was kept as finished, run it again to go on", stop.exit_code)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        return _told(str(NoRoom(f"the disk is full ({error}); make room and run it again")), 1)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _told(f"the disk is full ({error}); make room and run it again", 1)
+        if error.errno in NOT_OURS and error.strerror:
+            return _told(f"{error.filename}: {error.strerror.lower()}; choose another place, or mend that one", 1)
+        raise
 
 
 def _told(sentence: str, code: int) -> int:

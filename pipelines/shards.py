@@ -15,7 +15,7 @@ def main(argv: Sequence[str]) -> int:
     chosen = _parser().parse_args(argv)
     progress = Progress()
     progress.listen()
-    folder = FOLDER / chosen.set
+    folder = _folder(chosen.set, new=chosen.command == "import")
     match chosen.command:
         case "verify":
             _verify(folder, progress)
@@ -30,6 +30,16 @@ def main(argv: Sequence[str]) -> int:
         case _:
             _import(chosen.source, folder, chosen.held_out, chosen.seed, progress)
     return 0
+
+
+def _folder(name: str, new: bool) -> Path:
+    """Where the set `name` lies, or will; raises ShardError where there is none to look after."""
+    known = sorted(path.name for path in FOLDER.glob("[!.]*/"))
+    if name not in known and not (new and Path(name).name == name):
+        raise ShardError(
+            f"{FOLDER} has no set {name!r}; it has: {', '.join(known) or 'none yet (dvc repro makes them)'}"
+        )
+    return FOLDER / name
 
 
 def _verify(folder: Path, progress: Progress) -> None:

@@ -46,6 +46,9 @@ def run(step: str, name: str, params: Params, progress: Progress) -> None:
             _report(params, progress)
         case _:
             params.check()
+            progress.say(
+                f"params.yaml is sound: {len(params.picture_sets)} picture sets, {len(params.recipes)} recipes"
+            )
 
 
 def _check_once(params: Params) -> None:

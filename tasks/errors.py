@@ -16,7 +16,8 @@
 
     Stopped (BaseException)      somebody asked us to stop (Ctrl-C, SIGTERM); the process exits with 128 + signal
 
-Anything else that reaches the top is a bug of ours and shows its traceback.
+A disk that is full, or a place where nothing may be written, is told in a sentence too. Anything else that reaches the
+top is a bug of ours and shows its traceback.
 """
 
 import signal

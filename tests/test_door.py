@@ -57,9 +57,19 @@ def test_raw_data_that_is_recorded_but_not_here_is_never_scraped_over(
     assert not (tmp_path / "data").exists()
 
 
+def test_a_place_that_cannot_be_written_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").write_text("no folder")
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert main(["report"]) == 1
+    assert capsys.readouterr().err.startswith("baren: data: file exists; choose another place")
+
+
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_step_ends_with_the_signals_code(tmp_path: Path, signum: signal.Signals) -> None:
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text().replace("limit: 420", "limit: 200000"))
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text().replace("limit: 480", "limit: 200000"))
     step = subprocess.Popen(
         [sys.executable, "-m", "pipelines", "scrape", "photos"],
         cwd=tmp_path,
@@ -78,7 +88,7 @@ def test_a_stopped_step_ends_with_the_signals_code(tmp_path: Path, signum: signa
 
 
 def test_a_step_ends_when_its_parent_dies(tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text().replace("limit: 420", "limit: 200000"))
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text().replace("limit: 480", "limit: 200000"))
     code = (
         "import subprocess, sys, time\n"
         "step = subprocess.Popen([sys.executable, '-m', 'pipelines', 'scrape', 'photos'])\n"

@@ -56,7 +56,7 @@ class TestVerify:
             assert name.split(".*")[0] in told
 
     def test_no_set(self) -> None:
-        with pytest.raises(ShardError, match="1 found"):
+        with pytest.raises(ShardError, match="data/3-shards has no set 'nowhere'"):
             shards.main(["verify", "nowhere"])
 
     @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
