@@ -134,7 +134,9 @@ def _judged(name: str, form: str, block: Block, sets: Block, seconds: float) -> 
     took = time.monotonic() - began
     _door(here, "evaluate", name)
     _door(here, "report")
-    metrics = json.loads((here / f"data/5-metrics/{name}/metrics.json").read_text())
+    metrics: dict[str, float] = {}
+    for file in ("metrics", "beside"):
+        metrics |= json.loads((here / f"data/5-metrics/{name}/{file}.json").read_text())
     return Judged(epochs * steps_per_epoch, took, metrics)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tasks.report.metrics import KINDS
+from tasks.measures.kinds import KINDS
 
 
 @dataclass(frozen=True)

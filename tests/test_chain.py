@@ -31,7 +31,11 @@ def chain(params: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch)
     for step in RECIPE_STEPS:
         assert main([step, recipe]) == 0
     assert main(["report"]) == 0
-    return json.loads(Path(f"data/5-metrics/{recipe}/metrics.json").read_text())
+    return {
+        name: value
+        for file in ("metrics", "beside")
+        for name, value in json.loads(Path(f"data/5-metrics/{recipe}/{file}.json").read_text()).items()
+    }
 
 
 @pytest.fixture

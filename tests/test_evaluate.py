@@ -22,6 +22,7 @@ from tasks.evaluate.settings import Evaluate
 from tasks.files import write_json
 from tasks.measures.inception import inception_distances, load_inception
 from tasks.measures.kernel import polynomial_mmd
+from tasks.measures.kinds import BESIDE
 from tasks.measures.pictures import to_bytes, to_float
 from tasks.progress import Progress
 from tasks.rows import Crop, Origin, Packed
@@ -70,8 +71,12 @@ def test_a_good_painter_beats_all_that_it_is_measured_beside(tmp_path: Path) -> 
     assert "copies_floor" in metrics
     assert metrics["duplicates_floor"] == metrics["duplicates_untouched"]  # photos say what a repeat is
 
-    written = json.loads((tmp_path / "m" / "metrics.json").read_text())
+    own, beside = (json.loads((tmp_path / "m" / name).read_text()) for name in ("metrics.json", "beside.json"))
+    written = own | beside
     assert written == pytest.approx(metrics, abs=1e-6)
+    assert {"swd", "answer_match"} < own.keys()
+    assert own.keys().isdisjoint(beside)
+    assert all(name.endswith(tuple(BESIDE)) for name in beside)
     assert all(isinstance(value, float) for value in written.values())
     with Image.open(tmp_path / "m" / "pictures.png") as sheet:
         assert sheet.size == (8 * 132 - 4, 4 * 132 - 4)  # 64 px twice enlarged, 4 between

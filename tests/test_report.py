@@ -12,6 +12,7 @@ from PIL import Image
 from tasks import report
 from tasks.errors import ParamsError, Stopped
 from tasks.files import write_json, write_json_lines, write_text
+from tasks.measures.kinds import apart
 from tasks.progress import Progress
 from tasks.report.album import spread
 from tasks.report.curves import POINTS, draw, read_curves
@@ -95,7 +96,9 @@ def recipe(data: Path, name: str = "travelgan") -> None:
     write_json(model / "best" / "checkpoint.json", {"step": 1230})
     write_json(model / "run.json", {"seed": 7, "versions": {"torch": "2"}})
     metrics = {"answer_swd": 83.0, "answer_swd_untouched": 158.0, "answer_swd_untrained": 61.0, "odd_figure": 3.0}
-    write_json(data / "5-metrics" / name / "metrics.json", metrics)
+    own, beside = apart(metrics)
+    write_json(data / "5-metrics" / name / "metrics.json", own)
+    write_json(data / "5-metrics" / name / "beside.json", beside)
     picture(data / "5-metrics" / name / "pictures.png")
     write_text(data / "5-metrics" / name / "MODEL_CARD.md", "# card")
     picture(data / "6-prints" / name / "folder-0.png", 300, 200)

@@ -13,12 +13,10 @@ from safetensors import safe_open
 
 from tasks.credits import write_credits
 from tasks.files import read_json, write_text
+from tasks.measures.kinds import BESIDE, apart, beaten
 from tasks.rows import Packed
 
 NAME = "MODEL_CARD.md"
-BESIDE = ("_last", "_untrained", "_untouched", "_recoloured", "_floor")
-HIGHER_IS_BETTER = ("answer_match", "content_luminance", "content_edges")
-NO_CONTEST = ("ms_ssim", "copies")  # to be read beside the reals' own, not beside an untrained network's
 RESTRICTED = re.compile(r"(?<![a-z])n[cd](?![a-z])", re.IGNORECASE)  # not for commerce, or not to be changed
 MANY = 0.05  # share of duplicates or copies that a person should know of
 
@@ -59,7 +57,7 @@ def write_card(folder: Path, about: About, metrics: Mapping[str, float]) -> None
         settings={key: _yaml(run[key]) for key in ("networks", "train") if key in run},
         made={key: run[key] for key in ("seed", "git_revision", "versions", "machine") if key in run},
         beside=[suffix for suffix in BESIDE if any(name.endswith(suffix) for name in metrics)],
-        measures=[name for name in metrics if not name.endswith(BESIDE)],
+        measures=list(apart(metrics)[0]),
         metrics=metrics,
         limits=limits(about.learned_from, metrics),
     )
@@ -112,18 +110,14 @@ def limits(learned_from: Mapping[str, Sequence[Packed]], metrics: Mapping[str, f
             told.append(f"{metrics[name]:.0%} of its pictures {what}.")
     for suffix, other in (("_untrained", "its untrained self"), ("_untouched", "the photo as it is"),
                           ("_recoloured", "the photo recoloured")):  # fmt: skip
-        lost = [name for name in metrics if name not in NO_CONTEST and _is_worse(metrics, name, suffix)]
+        lost = [
+            name
+            for name, value in metrics.items()
+            if name + suffix in metrics and beaten(name, value, metrics[name + suffix], suffix) is False
+        ]
         if lost:
             told.append(f"It is behind {other} in: {', '.join(lost)}.")
     return told
-
-
-def _is_worse(metrics: Mapping[str, float], name: str, suffix: str) -> bool:
-    # A photo is of course most like itself, so content says nothing beside the photo.
-    if name + suffix not in metrics or (name.startswith("content") and suffix != "_untrained"):
-        return False
-    gain = metrics[name + suffix] - metrics[name]
-    return gain > 0 if name in HIGHER_IS_BETTER else gain < 0
 
 
 def _step(checkpoint: Path) -> int | None:

@@ -6,11 +6,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tasks.evaluate.card import About, write_card
-from tasks.evaluate.grid import write_grid
+from tasks.evaluate.card import About
 from tasks.evaluate.likeness import Likeness, Pictures, as_tensor, require_pictures
+from tasks.evaluate.results import write_results
 from tasks.evaluate.settings import Evaluate
-from tasks.files import no_half_folder, write_json
 from tasks.measures.memory import nearest_known
 from tasks.measures.pictures import to_bytes
 from tasks.progress import Progress
@@ -30,10 +29,10 @@ def run(
     last: Sampler | None = None,
     about: About | None = None,
 ) -> dict[str, float]:
-    """Measure what `sample` makes against held-out `reals`; writes metrics.json and pictures.png, gives the metrics.
+    """Measure what `sample` makes against held-out `reals`; writes results.py's files, gives the metrics.
 
-    `known` are the pictures learned from. `sample` is the recipe at its best, `last` as training left it. With `about`
-    a model card and CREDITS.csv are written too. Raises BarenError where there are too few pictures.
+    `known` are the pictures learned from. `sample` is the recipe at its best, `last` as training left it. Raises
+    BarenError where there are too few pictures.
 
     The metrics are flat: swd, palette, rkid (to held-out pictures), ms_ssim, duplicates, copies; a name without suffix
     is the recipe, _last its last state, _untrained the same networks before step one, _floor real pictures against
@@ -58,11 +57,7 @@ def run(
         "the nearest of those learned from": learned[nearest_known(shown, learned)],
         "real pictures": held_out[: settings.shown],
     }
-    with no_half_folder(out) as folder:
-        write_json(folder / "metrics.json", {name: round(value, 6) for name, value in metrics.items()})
-        write_grid(folder / "pictures.png", rows)
-        if about is not None:
-            write_card(folder, about, metrics)
+    write_results(out, metrics, rows, settings.shown, about)
     return metrics
 
 

@@ -9,11 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tasks.evaluate.card import About, write_card
-from tasks.evaluate.grid import write_grid
+from tasks.evaluate.card import About
 from tasks.evaluate.likeness import Likeness, Pictures, as_tensor, require_pictures
+from tasks.evaluate.results import write_results
 from tasks.evaluate.settings import Evaluate
-from tasks.files import no_half_folder, write_json
 from tasks.measures.content import match, retrieval
 from tasks.measures.palette import palette, recoloured
 from tasks.measures.pictures import to_bytes, to_float
@@ -37,11 +36,11 @@ def run(
     known: Pictures | None = None,
     about: About | None = None,
 ) -> dict[str, float]:
-    """Measure `paint` on held-out `photos` and `prints`; writes metrics.json and pictures.png, gives the metrics.
+    """Measure `paint` on held-out `photos` and `prints`; writes results.py's files, gives the metrics.
 
     `paint` is the recipe at its best, `last` as training left it. `answers`, where the style is known, holds the right
-    painting of each photo. `known` are prints the recipe learned from. With `about` a model card and CREDITS.csv are
-    written too. Raises BarenError where there are too few pictures or their sizes differ.
+    painting of each photo. `known` are prints the recipe learned from. Raises BarenError where there are too few
+    pictures or their sizes differ.
 
     The metrics are flat: swd, palette, rkid (to held-out prints), ms_ssim, duplicates, copies, content_luminance,
     content_edges, and with answers answer_swd, answer_palette, answer_l1 (mean absolute difference in (-1, 1), so at
@@ -75,11 +74,7 @@ def run(
         rows["the painting of the last state"] = paintings["_last"]
     if right is not None:
         rows["the right answer"] = right
-    with no_half_folder(out) as folder:
-        write_json(folder / "metrics.json", {name: round(value, 6) for name, value in metrics.items()})
-        write_grid(folder / "pictures.png", {name: row[: settings.shown] for name, row in rows.items()})
-        if about is not None:
-            write_card(folder, about, metrics)
+    write_results(out, metrics, rows, settings.shown, about)
     return metrics
 
 

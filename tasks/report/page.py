@@ -5,8 +5,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from tasks.measures.kinds import BESIDE
 from tasks.report.curves import HEIGHT, WIDTH
-from tasks.report.metrics import BESIDE
 from tasks.report.recipes import Recipe
 from tasks.report.sets import PictureSet
 

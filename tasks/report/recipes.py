@@ -69,7 +69,9 @@ def gather_recipe(
 ) -> Recipe:  # fmt: skip
     """All that is known of recipe `name`; `originals` leads from picture id to photo."""
     model, metrics = data / MODELS / name, data / METRICS / name
-    measured = read_json(metrics / "metrics.json") if (metrics / "metrics.json").exists() else {}
+    measured: dict[str, float] = {}
+    for path in (metrics / "metrics.json", metrics / "beside.json"):
+        measured |= read_json(path) if path.exists() else {}
     pictures = metrics / "pictures.png"
     return Recipe(
         name=name,
