@@ -16,15 +16,6 @@ from tasks.progress import Progress
 from tasks.scrape.settings import Scrape
 
 DATA = Path("data")
-SITES = (
-    "flickr",
-    "ukiyoe",
-    "google_images",
-    "wikiart",
-    "openverse",
-    "commons",
-    "met",
-)  # those of which the museum has a replica
 
 
 def main(argv: Sequence[str]) -> int:
@@ -45,12 +36,13 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _list() -> None:
+    from tasks.scrape.museum import WINGS
     from tasks.scrape.registry import known
 
     for name, kind in known().items():
         print(f"{name:16}{(kind.__doc__ or '').strip().splitlines()[0]}")
         keys = [f"keys: {', '.join(kind.secrets)}"] if kind.secrets else []
-        if more := [*keys, *(["also in the museum"] if name in SITES else [])]:
+        if more := [*keys, *(["also in the museum"] if name in WINGS else [])]:
             print(f"{'':16}({'; '.join(more)})")
 
 
@@ -69,6 +61,8 @@ def _check(chosen: argparse.Namespace) -> int:
 def _try(chosen: argparse.Namespace) -> None:
     from tasks.scrape.source import Item
 
+    if chosen.number < 1:
+        raise ParamsError(f"-n is {chosen.number}; ask for at least one picture")
     with _visit(chosen) as visit:
         found = (item for item in visit.source.discover(visit.query, visit.web, None) if isinstance(item, Item))
         shown = 0
@@ -86,13 +80,14 @@ def _visit(chosen: argparse.Namespace) -> Generator[Any]:
     from tasks.scrape.clock import Clock
     from tasks.scrape.collect import open_web, require_means
     from tasks.scrape.contract import Visit
+    from tasks.scrape.museum import WINGS
     from tasks.scrape.registry import find
 
     progress = Progress()
     progress.listen()
     source = find(chosen.name)
-    query = source.Query.read(yaml.safe_load(chosen.query) if chosen.query else dict(source.example), "--query")
-    site = chosen.site or ("museum" if chosen.name in SITES else "web")
+    query = source.Query.read(_query(chosen.query) if chosen.query else dict(source.example), "--query")
+    site = chosen.site or ("museum" if chosen.name in WINGS else "web")
     settings = Scrape(use=chosen.name, limit=1, site=site, contact=chosen.contact)
     require_means(source, query, settings, "--contact")
     if notice := source.notice(query):
@@ -101,6 +96,13 @@ def _visit(chosen: argparse.Namespace) -> Generator[Any]:
         pages = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         web = open_web(source, query, settings, pages, datetime.now(UTC), Clock(progress.check), stack)
         yield Visit(source, query, web)
+
+
+def _query(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ParamsError(f"--query {text!r} is no YAML; write it as in --query '{{text: sea}}'") from error
 
 
 def _takedown(picture_set: str, ids: Sequence[str]) -> None:
