@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.params import Params
+from pipelines.params import Params, known_recipes
 from tasks.errors import ParamsError
 
 ROOT = Path(__file__).parent.parent
@@ -19,10 +19,11 @@ def content() -> dict[str, Any]:
     return copy.deepcopy(yaml.safe_load((ROOT / "params.yaml").read_text()))
 
 
-def test_the_demonstration_is_right() -> None:
-    params = Params.load(ROOT / "params.yaml")
-    params.check()
-    assert "travelgan" in params.recipes
+def test_both_files_are_right_and_have_the_same_recipes() -> None:
+    demonstration, full = (Params.load(ROOT / name) for name in ("params.yaml", "params.full.yaml"))
+    for params in (demonstration, full):
+        params.check()
+    assert set(full.recipes) == set(demonstration.recipes) == set(known_recipes())
 
 
 def spoil(content: dict[str, Any], place: str, value: Any) -> None:
