@@ -19,6 +19,7 @@ from tasks.report.settings import Report
 from tasks.scrape.settings import Scrape
 from tasks.settings import Settings
 from tasks.shard.settings import Shard
+from tasks.train.settings import Train
 
 TOP = ("pictures", "recipes", "report")
 SET_KEYS = ("scrape", "prepare", "shard")
@@ -61,7 +62,7 @@ class RecipeParams:
     learns_from: str
     learns_to: str
     networks: Settings
-    train: Settings
+    train: Train
     evaluate: Evaluate
     infer: Infer
 
@@ -150,12 +151,11 @@ class Params:
         """Raise ParamsError where settings contradict each other: the recipe is built once, on no memory."""
         import torch
 
-        train: Any = recipe.train
         with torch.device("meta"):
             built = recipe.module.build(recipe.networks, recipe.train)
         for key, name in (("from", recipe.learns_from), ("to", recipe.learns_to)):
             side = self.picture_set(name).prepare.side
-            shown = min(train.crop or side, side)
+            shown = min(recipe.train.crop or side, side)
             if key in built.reads and shown != built.side:
                 raise ParamsError(
                     f"params.yaml: recipes.{recipe.name}.networks.side is {built.side} and it is shown {shown} px of "

@@ -61,6 +61,7 @@ def _check_once(params: Params) -> None:
 
 def _scrape(params: Params, name: str, progress: Progress) -> None:
     from tasks import scrape
+    from tasks.prepare.curation import begin_curation
 
     out = DATA / "1-raw" / name
     if not out.exists() and _recorded(f"scrape@{name}"):
@@ -68,6 +69,7 @@ def _scrape(params: Params, name: str, progress: Progress) -> None:
             f"dvc.lock records the pictures of {out}, which is not here; "
             "fetch them (dvc pull, or dvc checkout if the cache has them), or delete dvc.lock to collect them anew"
         )
+    begin_curation(CURATION / f"{name}.csv")  # DVC prepares nothing while a file it depends on is missing
     scrape.run(picture_set=name, settings=params.picture_set(name).scrape, out=out, progress=progress)
 
 
@@ -108,7 +110,7 @@ def _train(recipe: RecipeParams, progress: Progress) -> None:
     from tasks.train.precision import Precision
     from tasks.train.ranks import Ranks
 
-    settings: Any = recipe.train
+    settings = recipe.train
     out = DATA / "4-models" / recipe.name
     if settings.start is None and (begin := os.environ.get("BAREN_START")):  # a scheduled training's last weights
         settings = settings.model_copy(update={"start": begin})

@@ -63,7 +63,7 @@ class Progress:
         if total is None and hasattr(items, "__len__"):
             total = len(items) + start  # type: ignore[arg-type]
         began = last = self._now()
-        done = start
+        done = told = start
         with tqdm(
             total=total, initial=start, desc=what, unit=f" {unit}", file=self._out,
             disable=not self._out.isatty(), delay=PATIENCE, dynamic_ncols=True,
@@ -75,9 +75,9 @@ class Progress:
                 bar.update()
                 now = self._now()
                 if bar.disable and now - last >= EVERY:
-                    last = now
+                    last, told = now, done
                     self.say(_line(what, done, start, total, unit, now - began))
-        if not self._out.isatty() and self._now() - began >= PATIENCE:
+        if not self._out.isatty() and self._now() - began >= PATIENCE and told != done:
             self.say(_line(what, done, start, total, unit, self._now() - began))
 
 

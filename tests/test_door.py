@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import yaml
+from PIL import Image
 
 from pipelines.__main__ import main
 from pipelines.executor import make_executor
@@ -55,6 +57,19 @@ def test_raw_data_that_is_recorded_but_not_here_is_never_scraped_over(
     assert main(["scrape", "photos"]) == 1
     assert "dvc pull" in capsys.readouterr().err
     assert not (tmp_path / "data").exists()
+
+
+def test_a_new_picture_set_has_all_that_dvc_asks_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    Image.new("RGB", (80, 80)).save(tmp_path / "one.png")
+    block = {"use": "folder", "limit": 9, "query": {"path": str(tmp_path)}}
+    params["pictures"]["mine"] = {"scrape": block, "prepare": {"side": 64}, "shard": {}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tasks.progress.Progress.listen", lambda self: None)
+    monkeypatch.setattr("pipelines.__main__._end_with_parent", lambda: None)
+    assert main(["scrape", "mine"]) == 0
+    assert Path("curation/mine.csv").read_text() == "id,verdict,reason\n"
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(

@@ -25,14 +25,19 @@ class Verdict:
     reason: str
 
 
+def begin_curation(path: Path) -> None:
+    """Create the file at `path`, with its header only, where it is missing."""
+    if not path.exists():
+        write_text(path, ",".join(COLUMNS) + "\n")
+
+
 def read_curation(path: Path, known: Set[str]) -> Mapping[str, Verdict]:
     """The verdicts in the file at `path` by picture id; a missing file is created with its header only.
 
     `known` are the ids that were ever scraped for the set. Raises ParamsError, with the line, for an unknown or
     repeated id, another word than keep or reject, or other columns.
     """
-    if not path.exists():
-        write_text(path, ",".join(COLUMNS) + "\n")
+    begin_curation(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file)
