@@ -6,6 +6,7 @@ naive_seam_over_whole   the same for squares painted alone, each with its own st
 compute_1024, _2048     pixels through a ResNet-6 for each pixel of a 22205 x 12992 print
 statistics_share        pixels of the thumbnail's pass over those of the painting, for that print
 engine_share            CPU time of the bare network over that of the engine, PNG included (ResNet-6, 64 filters)
+engine_share_gpu        the same by the clock on a GPU, where there is one
 rss_64mp_mb, rss_288mp_mb   memory above torch and the photo while a print is painted (ResNet, 4 filters, 2 blocks)
 write_mp_per_cpu_s      the slowest writer, in megapixels for a second of one core
 resume_identical        1 if a run killed with -9 at a random row and run again gives the same file, else 0
@@ -55,7 +56,9 @@ Figures = dict[str, float]
 def main(quick: bool = False) -> Figures:
     """All figures, each told as it is found."""
     figures: Figures = {}
-    steps: list[Callable[[bool], Figures]] = [_compute, _equality, _seams, _writers, _engine, _resume, _memory]
+    steps: list[Callable[[bool], Figures]] = [
+        _compute, _equality, _seams, _writers, _engine, _engine_on_a_gpu, _resume, _memory,
+    ]  # fmt: skip
     for step in steps:
         began = time.monotonic()
         found = step(quick)
@@ -152,6 +155,35 @@ def _engine(quick: bool) -> Figures:
     return {"engine_share": min(times[0::2]) / min(times[1::2])}
 
 
+def _engine_on_a_gpu(quick: bool) -> Figures:
+    """The same tiles, lying on the GPU already, in batches as large as the engine's."""
+    if not torch.cuda.is_available():
+        return {}
+    device = torch.device("cuda")
+    network = lively(resnet(6, nn.BatchNorm2d, 64)).to(device)
+    side = 4096 if quick else 12288
+    source = _enlarged(side, side)
+    model = Model(network, probe(network), "bench")
+    plan = plan_tiles(side, side, reach=model.reach, tile=1024, mirror=True)
+    tile = torch.rand(4, 3, plan.tile_height, plan.tile_width, device=device) * 2 - 1
+
+    def bare() -> None:
+        with torch.inference_mode():
+            for _ in range(plan.num_tiles // len(tile)):
+                network(tile)
+            network(tile[: plan.num_tiles % len(tile)])
+
+    def engine() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            _print(source.photo, model, Path(folder), Infer(tile=1024, batch=len(tile)), side, side, device=device)
+
+    times = [_seconds_on(device, work) for work in (bare, engine, bare, engine, bare)]
+    print(
+        f"on the GPU: bare {side**2 / 1e6 / min(times[0::2]):.0f} MP/s, printed {side**2 / 1e6 / min(times[1::2]):.0f}"
+    )
+    return {"engine_share_gpu": min(times[0::2]) / min(times[1::2])}
+
+
 def _resume(_quick: bool) -> Figures:
     """Paint in another process, kill it once some rows are done, and run it again."""
     with tempfile.TemporaryDirectory() as folder:
@@ -198,11 +230,20 @@ def _print_here(height: int, width: int, folder: Path) -> None:
 
 
 def _print(
-    photo: Pixels, model: Model, folder: Path, settings: Infer, height: int, width: int, name: str = "print.png"
+    photo: Pixels,
+    model: Model,
+    folder: Path,
+    settings: Infer,
+    height: int,
+    width: int,
+    name: str = "print.png",
+    device: torch.device = CPU,
 ) -> None:
     sheet = lay_out(photo.shape[0], photo.shape[1], Wish(f"{width}x{height}px", fit="stretch"))
     order = Order("print", photo, "photo", b"", sheet, (folder / name,))
-    make_print(order, model, settings, devices=[CPU], scratch=folder / "scratch", progress=Progress(io.StringIO()))
+    make_print(
+        order, model, settings, {}, devices=[device], scratch=folder / "scratch", progress=Progress(io.StringIO())
+    )
 
 
 def _resnet_6(norm: Callable[[int], nn.Module]) -> nn.Module:
@@ -247,7 +288,7 @@ def _squares(painter: Painter, source: Source, plan: Plan, side: int = 256) -> T
 
 def _step(painting: Tensor, lines: tuple[list[int], list[int]]) -> float:
     pixels = to_pixels(painting[None])[0].numpy()
-    ratio = seam_ratio(lambda start, stop: pixels[start:stop], pixels.shape[0], pixels.shape[1], lines)
+    ratio = seam_ratio(lambda rows, columns: pixels[slice(*rows), slice(*columns)], *pixels.shape[:2], lines)
     assert ratio is not None
     return ratio
 
@@ -274,6 +315,13 @@ def _seconds(work: Callable[[], None]) -> float:
     began = time.process_time()
     work()
     return time.process_time() - began
+
+
+def _seconds_on(device: torch.device, work: Callable[[], None]) -> float:
+    began = time.monotonic()
+    work()
+    torch.cuda.synchronize(device)
+    return time.monotonic() - began
 
 
 def _rows_done(folder: Path) -> int:

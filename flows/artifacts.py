@@ -54,9 +54,7 @@ def _of_prepare(name: str) -> None:
 def _of_train(name: str) -> None:
     steps = sorted((DATA / "4-models" / name / "samples").glob("step-*.png"))
     if steps:
-        with Image.open(steps[-1]) as image:
-            image.thumbnail((LONGEST, LONGEST))
-            _show(key("samples", name), image.convert("RGB"), f"{name}: {steps[-1].stem}")
+        show_small(key("samples", name), steps[-1], f"{name}: {steps[-1].stem}")
 
 
 def _of_evaluate(name: str) -> None:
@@ -73,6 +71,7 @@ def _of_infer(name: str) -> None:
     create_link_artifact(
         key=key("prints", name), link=link(folder), link_text=f"{folder}", description=f"the prints of {name}"
     )
+    show_small(key("proof", name), folder / "proof.jpg", f"{name}: the prints")
 
 
 def _of_report(_name: str) -> None:
@@ -109,6 +108,13 @@ def _contact_sheet(name: str, rows: list[Prepared]) -> Image.Image | None:
     for place, square in enumerate(squares):
         sheet.paste(square, (place % COLUMNS * SIDE, place // COLUMNS * SIDE))
     return sheet
+
+
+def show_small(key: str, path: Path, description: str) -> None:
+    """Show the picture at `path` on Prefect's page, made small."""
+    with Image.open(path) as image:
+        image.thumbnail((LONGEST, LONGEST))
+        _show(key, image.convert("RGB"), description)
 
 
 def _show(key: str, image: Image.Image, description: str) -> None:

@@ -1,8 +1,8 @@
 """python -m pipelines paint PHOTO ... --recipe RECIPE: prints of one's own photographs, of any size, on demand.
 
 PHOTO is a picture, a folder of them, an address of the web, or a text file with one of these a line. Each becomes
-NAME.png (or .tif, .jpg, .dzi with a page to look at it) and NAME.json, which says how it was made; CREDITS.csv names
-what the model learned from.
+NAME.png (or .tif, .jpg, .dzi with a page to look at it) and NAME.json, which says how it was made; previews/NAME.jpg
+shows it small, proof.jpg all of a run beside their photographs, and CREDITS.csv names what the model learned from.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import BarenError, ParamsError, PictureRefused
-from tasks.files import write_json
+from tasks.files import read_json, sha256_file
 from tasks.progress import Progress
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def main(argv: Sequence[str]) -> int:
     chosen = _parser().parse_args(argv)
     progress = Progress()
     progress.listen()
+    chosen.format = _formats(chosen.format)
     out: Path = chosen.out or Path("prints") / chosen.recipe
     if DATA.resolve() in (out.resolve(), *out.resolve().parents):
         raise ParamsError(f"--out {out} lies inside {DATA}, which belongs to the stages; choose a folder of your own")
@@ -47,40 +48,62 @@ def _paint(
     recipe: "RecipeParams", photos: "list[Photo]", missing: list[str], out: Path, chosen: argparse.Namespace,
     progress: Progress,
 ) -> None:  # fmt: skip
-    from pipelines.stages import learned_from, learned_photos, open_painter
-    from tasks.credits import write_credits
-    from tasks.infer import file_names, judge, print_photo
+    from pipelines.stages import kept_seeds, learned_from, learned_photos, open_painter
+    from tasks.credits import add_credits
+    from tasks.infer import file_names, judge, not_painted, print_photo, told_of
     from tasks.infer.press import Model
+    from tasks.infer.proof import Proof
 
     if recipe.module.KIND == "noise":
         raise ParamsError(f"{recipe.name} paints from noise, not from photographs; run python -m pipelines infer")
-    settings = recipe.infer.read(recipe.infer.model_dump() | _wishes(chosen), f"recipes.{recipe.name}.infer")
+    settings = recipe.infer.read(recipe.infer.model_dump() | _wishes(chosen), "infer", "the command line")
+    models = ["best", "last", *kept_seeds(DATA / "4-models" / recipe.name)]
+    if chosen.model not in models:
+        raise ParamsError(f"--model {chosen.model} is none of {recipe.name}'s, which are {', '.join(models)}")
     painter = open_painter(recipe, chosen.model)
     model = Model.of(painter.network, painter.key)
     credited = learned_from(recipe, progress)
     devices = [_device(name) for name in chosen.device or ()]
     judged = judge([path for _, path, _ in photos], learned_photos(recipe, progress), progress)
+    about = {"recipe": recipe.name, "painter": painter.name, "git": _revision(), **told_of(credited)}
     refused = [*missing]
+    proof = Proof()
     for name, photo in zip(file_names([path.stem for _, path, _ in photos]), photos, strict=True):
+        name = _own_name(out, name, sha256_file(photo[1]))
         targets = tuple(out / f"{name}.{kind}" for kind in chosen.format)
+        told = about | {"domain": judged.get(photo[1])}
         try:
-            report = print_photo(photo, targets, model, settings, progress=progress, devices=devices)
+            shown = print_photo(photo, targets, model, settings, told, progress=progress, devices=devices)
         except PictureRefused as error:
-            refused.append(f"{photo[1]} is not painted: {error}")
-            progress.say(refused[-1])
+            refused.append(not_painted(photo[1], error))
+            if len(photos) > 1:  # of one alone it is said at the end
+                progress.say(refused[-1])
             continue
-        report |= {"recipe": recipe.name, "painter": painter.name, "git": _revision(), "domain": judged.get(photo[1])}
-        write_json(out / f"{name}.json", report | {"learned_from": {"pictures": len(credited)}})
-        progress.say(f"{photo[1]} -> {', '.join(str(target) for target in targets)}")
+        proof.add(shown, [photo[1].name, painter.name])
+        for target in targets:
+            progress.say(f"{photo[1]} -> {target}")
     wanted = len(photos) + len(missing)
     if len(refused) == wanted:
         raise BarenError(refused[0] if wanted == 1 else f"none of {wanted} was painted; {refused[0]}")
-    write_credits(out, credited)
+    proof.write(out / "proof.jpg")
+    progress.say(f"contact sheet -> {out / 'proof.jpg'}")
+    add_credits(out, credited)
+
+
+def _own_name(out: Path, name: str, sha256: str) -> str:
+    """`name`, with a number where a print of another photograph is called so already."""
+    own, number = name, 2
+    while (out / f"{own}.json").exists() and read_json(out / f"{own}.json")["photo"]["sha256"] != sha256:
+        own, number = f"{name}-{number}", number + 1
+    return own
 
 
 def _wishes(chosen: argparse.Namespace) -> dict[str, Any]:
     """The settings given on the command line, which go before those of params.yaml."""
-    names = ("size", "dpi", "fit", "bleed", "margin", "paint_ppi", "statistics", "tile", "batch", "depth")
+    names = (
+        "size", "dpi", "fit", "bleed", "margin", "marks", "paint_ppi", "profile", "exif", "statistics", "tile",
+        "batch", "depth",
+    )  # fmt: skip
     return {name: value for name in names if (value := getattr(chosen, name)) is not None}
 
 
@@ -111,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
         "--model", default="best", metavar="WHICH", help="best, last, or seed-N of several that were kept"
     )
     parser.add_argument("--out", type=Path, help="folder of the prints (prints/RECIPE)")
-    parser.add_argument("--format", type=_formats, default=("png",), help="png, tif, jpg, dzi; several with commas")
+    parser.add_argument("--format", default="png", help="png, tif, jpg, dzi; several with commas")
     parser.add_argument("--contact", default="", help="your address or page, told to a site a photograph comes from")
     paper = parser.add_argument_group("paper (what is not given is as infer says in params.yaml)")
     paper.add_argument("--print", dest="size", metavar="SIZE", help="188x110cm, 12x15in, 4500x3600px")
@@ -119,6 +142,13 @@ def _parser() -> argparse.ArgumentParser:
     paper.add_argument("--fit", choices=("crop", "pad", "stretch"), help="how another shape comes onto the paper")
     paper.add_argument("--bleed", metavar="LENGTH", help="picture beyond the trim, 3mm")
     paper.add_argument("--margin", metavar="LENGTH", help="white inside the trim, 2cm")
+    paper.add_argument("--marks", action="store_true", default=None, help="crop marks beyond the bleed")
+    paper.add_argument(
+        "--profile", metavar="FILE", help="an RGB profile (.icc) that the print shop asks for; else sRGB"
+    )
+    paper.add_argument(
+        "--strip", dest="exif", action="store_false", default=None, help="leave out what the camera wrote: place, time"
+    )
     paper.add_argument("--depth", type=int, choices=(8, 16), help="bits a sample of png and tif")
     paper.add_argument("--paint-ppi", type=float, help="painted pixels an inch; fewer make broader strokes")
     work = parser.add_argument_group("work")
@@ -133,5 +163,5 @@ def _formats(text: str) -> tuple[str, ...]:
     kinds = tuple(kind.strip().lstrip(".").lower() for kind in text.split(","))
     for kind in kinds:
         if kind not in FORMATS:
-            raise argparse.ArgumentTypeError(f"{kind!r} is no format we write; choose of {', '.join(FORMATS)}")
+            raise ParamsError(f"--format {kind} is none that prints are written in; choose of {', '.join(FORMATS)}")
     return kinds

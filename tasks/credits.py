@@ -2,14 +2,28 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from tasks.files import write_text
 from tasks.rows import Origin
 
 NAME = "CREDITS.csv"
 COLUMNS = ("title", "author", "date", "licence", "licence_url", "source", "page", "url")
+
+
+def add_credits(folder: Path, origins: Iterable[Origin]) -> None:
+    """The same beside works that CREDITS.csv in `folder` names already: prints of other models may lie there too."""
+    write_credits(folder, [*_read(folder / NAME), *origins])
+
+
+def _read(path: Path) -> Iterator[Origin]:
+    if path.exists():
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                known: dict[str, Any] = {column: row[column] for column in COLUMNS}
+                yield Origin(**known)
 
 
 def write_credits(folder: Path, origins: Iterable[Origin]) -> None:

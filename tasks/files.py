@@ -132,12 +132,17 @@ def read_json_lines(path: Path) -> Iterator[Any]:
         raise BarenError(f"{path} is not there; run the stage that makes it (dvc repro)") from error
 
 
+def nearest_folder(path: Path) -> Path:
+    """`path`, or the first folder above it that is there already."""
+    path = path.absolute()
+    while not path.exists():
+        path = path.parent
+    return path
+
+
 def require_room(folder: Path, num_bytes: int, purpose: str) -> None:
     """Raise NoRoom, with both numbers, unless `num_bytes` and a tenth more are free where `folder` is or will be."""
-    place = folder
-    while not place.exists():
-        place = place.absolute().parent
-    free = shutil.disk_usage(place).free
+    free = shutil.disk_usage(nearest_folder(folder)).free
     if free < num_bytes * 1.1:
         raise NoRoom(
             f"{purpose} needs about {num_bytes / 1e6:,.0f} MB in {folder} and {free / 1e6:,.0f} MB are free; "

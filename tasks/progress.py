@@ -83,7 +83,8 @@ class Progress:
 
 def _line(what: str, done: int, start: int, total: int | None, unit: str, seconds: float) -> str:
     rate = (done - start) / seconds if seconds > 0 else 0.0
-    line = f"{what}: {done:,}" + (f" of {total:,}" if total is not None else "") + f" {unit}, {rate:,.1f}/s"
+    told = f"{rate:,.1f}" if rate >= 1 else f"{rate:.2g}"
+    line = f"{what}: {done:,}" + (f" of {total:,}" if total is not None else "") + f" {unit}, {told}/s"
     if total is not None and done < total and rate > 0:
         left = int((total - done) / rate)
         line += f", {left // 3600}:{left // 60 % 60:02}:{left % 60:02} left"

@@ -17,17 +17,17 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
 
     @classmethod
-    def read(cls, block: Any, where: str) -> Self:
-        """The checked block; `where` is its place in the file, such as "pictures.photos.shard".
+    def read(cls, block: Any, where: str, place: str = "params.yaml") -> Self:
+        """The checked block; `where` it stands in the file, or other place, such as "pictures.photos.shard".
 
         Raises ParamsError, one sentence that names the key, the value and what is allowed.
         """
         if not isinstance(block, Mapping):
-            raise ParamsError(f"params.yaml: {where} is {block!r}; it must be a block of keys: {', '.join(cls.keys())}")
+            raise ParamsError(f"{place}: {where} is {block!r}; it must be a block of keys: {', '.join(cls.keys())}")
         try:
             return cls.model_validate(_tuples(block))
         except ValidationError as error:
-            raise ParamsError(f"params.yaml: {_sentence(error, where, cls.keys())}") from error
+            raise ParamsError(f"{place}: {_sentence(error, where, cls.keys())}") from error
 
     @classmethod
     def keys(cls) -> list[str]:

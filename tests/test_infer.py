@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from tasks import infer
-from tasks.errors import BarenError, Stopped
+from tasks.errors import BarenError, NoRoom, Stopped
 from tasks.infer import Infer, Trained
 from tasks.infer.press import Model
 from tasks.infer.strips import SRGB
@@ -84,7 +86,7 @@ def test_sixteen_bits_and_transparency_come_through_the_painting(tmp_path: Path,
     targets = (tmp_path / "print.tif", tmp_path / "print.png", tmp_path / "print.jpg")
     infer.print_photo(
         ("photo", tmp_path / f"photo.{kind}", origin()), targets, Model.of(Negative(), "abc"),
-        Infer(tile=128, depth=16), progress=Progress(io.StringIO()), scratch=tmp_path / "scratch",
+        Infer(tile=128, depth=16), {}, progress=Progress(io.StringIO()), scratch=tmp_path / "scratch",
     )  # fmt: skip
     for target in targets[:2]:
         found = cv2.imread(str(target), cv2.IMREAD_UNCHANGED)
@@ -105,7 +107,8 @@ def test_transparency_grows_with_the_print(tmp_path: Path) -> None:
     Image.fromarray(image).save(tmp_path / "a.png")
     infer.print_photo(
         ("a", tmp_path / "a.png", origin()), (tmp_path / "b.png",), Model.of(Negative(), "abc"),
-        Infer(tile=128, size="160x140px", fit="pad"), progress=Progress(io.StringIO()), scratch=tmp_path / "scratch",
+        Infer(tile=128, size="160x140px", fit="pad"), {}, progress=Progress(io.StringIO()),
+        scratch=tmp_path / "scratch",
     )  # fmt: skip
     with Image.open(tmp_path / "b.png") as found:
         share = np.asarray(found)[..., 3]
@@ -123,6 +126,7 @@ def test_each_print_says_what_made_it(tmp_path: Path) -> None:
     assert report["statistics"] == {"mode": "frozen", "pixels": 0}
     assert report["plan"]["halo"] == 1
     assert report["photo"]["author"] == "Nobody"
+    assert report["learned_from"] == {"pictures": 1, "licences": {"CC0": 1}, "credits": "CREDITS.csv"}
     with (prints / "CREDITS.csv").open(newline="") as file:
         assert [row["title"] for row in csv.DictReader(file)] == ["A wave"]
 
@@ -156,6 +160,7 @@ def test_a_broken_photograph_is_named_and_the_others_are_painted(tmp_path: Path)
         "CREDITS.csv",
         "a.json",
         "a.png",
+        "previews",
         "proof.jpg",
         "refused.json",
     ]
@@ -186,3 +191,91 @@ def test_ids_that_look_alike_keep_their_own_prints(tmp_path: Path) -> None:
     saved(tmp_path / "a.png", 70, 70)
     prints = painted(tmp_path, [(key, tmp_path / "a.png", origin()) for key in ("a:1", "a/1")])
     assert {path.name for path in prints.glob("*.png")} == {"a-1.png", "a-1-2.png"}
+
+
+class Counted(Negative):
+    """Counts what it paints, and breaks at a chosen picture."""
+
+    def __init__(self, breaks_at: int = 0) -> None:
+        super().__init__()
+        self.seen: list[int] = []  # also by copies of this network
+        self.breaks_at = breaks_at
+
+    @property
+    def pictures(self) -> int:
+        return len(self.seen)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[2] > 64:  # smaller ones are looked at to see how much memory they take
+            self.seen.append(x.shape[2])
+            if self.pictures == self.breaks_at:
+                raise KeyboardInterrupt
+        return super().forward(x)
+
+
+def printed(folder: Path, network: nn.Module, told: io.StringIO, kind: str = "png", **wishes: object) -> dict[str, Any]:
+    infer.print_photo(
+        ("a", folder / "a.png", origin()), (folder / "prints" / f"a.{kind}",), Model.of(network, "abc"),
+        Infer.read({"tile": 128, **wishes}, "infer"), {"recipe": "ink"}, progress=Progress(told),
+        scratch=folder / "scratch",
+    )  # fmt: skip
+    return json.loads((folder / "prints" / "a.json").read_text())
+
+
+def test_a_print_that_lies_there_just_so_is_not_painted_again(tmp_path: Path) -> None:
+    saved(tmp_path / "a.png", 100, 90)
+    network, told = Counted(), io.StringIO()
+    report = printed(tmp_path, network, told)
+    assert (report["recipe"], network.pictures) == ("ink", 1)
+    assert printed(tmp_path, network, told) == report
+    assert network.pictures == 1
+    assert "is there already" in told.getvalue()
+    assert set(printed(tmp_path, network, told, kind="tif")["files"]) == {"a.png", "a.tif"}
+    printed(tmp_path, network, told)
+    assert network.pictures == 2  # both are there now
+    assert printed(tmp_path, network, told, size="50x50px")["files"].keys() == {"a.png"}
+    (tmp_path / "prints" / "a.png").write_bytes(b"another file of that name")
+    saved(tmp_path / "a.png", 100, 91)
+    printed(tmp_path, network, told, size="50x50px")
+    assert network.pictures == 4
+
+
+def test_a_run_that_is_killed_keeps_the_prints_it_has_made(tmp_path: Path) -> None:
+    photos = [(name, tmp_path / f"{name}.png", origin()) for name in ("a", "b", "c")]
+    for number, (_, path, _) in enumerate(photos):
+        saved(path, 100, 90 + number)
+
+    def run(network: nn.Module) -> None:
+        infer.run(
+            painters=[Trained("best", network, "abc")], photos=photos, out=tmp_path / "prints",
+            settings=Infer(tile=128), scratch=tmp_path / "scratch", progress=Progress(io.StringIO()),
+        )  # fmt: skip
+
+    with pytest.raises(KeyboardInterrupt):
+        run(Counted(breaks_at=3))
+    assert not (tmp_path / "prints").exists()
+    again = Counted()
+    run(again)
+    assert again.pictures == 1
+    assert {path.stem for path in (tmp_path / "prints").glob("*.png")} == {"a", "b", "c"}
+    assert {path.stem for path in (tmp_path / "prints" / "previews").iterdir()} == {"a", "b", "c"}
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_room_is_asked_for_all_files_of_a_print_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved(tmp_path / "a.png", 1000, 1000)
+    usage = shutil.disk_usage(tmp_path)
+    targets = tuple(tmp_path / "prints" / f"a.{kind}" for kind in ("png", "tif"))
+
+    def print_with(free: int) -> None:
+        monkeypatch.setattr("tasks.files.shutil.disk_usage", lambda _path: usage._replace(free=free))
+        infer.print_photo(
+            ("a", tmp_path / "a.png", origin()), targets, Model.of(Negative(), "abc"), Infer(), {},
+            progress=Progress(io.StringIO()), scratch=tmp_path / "scratch",
+        )  # fmt: skip
+
+    with pytest.raises(NoRoom, match=r"the print a needs about 9 MB in .* and 8 MB are free"):
+        print_with(8_000_000)  # enough for any of the three files alone
+    assert {path.name for path in tmp_path.iterdir()} == {"a.png"}
+    print_with(11_000_000)
+    assert all(target.exists() for target in targets)

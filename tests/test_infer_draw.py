@@ -1,9 +1,10 @@
-"""Of many drawings the best that differ are kept, and come out at print size; sheets show them together."""
+"""Of many drawings the best that differ are kept, and come out at print size, with firm contours."""
 
 import io
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,9 +15,7 @@ from tasks import infer
 from tasks.errors import ParamsError
 from tasks.infer import Infer
 from tasks.infer.best import chosen
-from tasks.infer.probe import Reach
-from tasks.infer.proof import CAPTION, HEIGHT, small, write_proof
-from tasks.infer.tiles import plan_tiles
+from tasks.infer.contours import enlarged, times_for
 from tasks.progress import Progress
 
 
@@ -33,10 +32,10 @@ class Shades(nn.Module):
         return noise.tanh()[:, :, None, None].expand(-1, -1, 32, 32) * self.weight
 
 
-def drawn(folder: Path, **wishes: object) -> Path:
+def drawn(folder: Path, told: io.StringIO | None = None, **wishes: object) -> Path:
     infer.draw(
         network=Shades(), examples=np.zeros((0, 32, 32, 3), np.uint8), out=folder / "out",
-        settings=Infer.read({"draw": 40, "keep": 5, **wishes}, "infer"), progress=Progress(io.StringIO()),
+        settings=Infer.read({"draw": 40, "keep": 5, **wishes}, "infer"), progress=Progress(told or io.StringIO()),
         score=lambda pictures: pictures.mean(dim=(1, 2, 3)), checkpoint="abc", scratch=folder / "scratch",
     )  # fmt: skip
     return folder / "out"
@@ -78,33 +77,38 @@ def test_copies_of_the_best_are_passed_over() -> None:
     assert len(chosen(pictures, scores, 100)) == 12
 
 
-def test_a_sheet_holds_every_picture(tmp_path: Path) -> None:
-    groups = [[small(np.full((100, 150, 3), 10 * n, np.uint8)) for _ in range(2)] for n in range(5)]
-    write_proof(tmp_path / "proof.jpg", groups, columns=2)
-    with Image.open(tmp_path / "proof.jpg") as sheet:
-        assert sheet.height > 3 * HEIGHT
-        assert sheet.width > 4 * 384
-    assert small(np.zeros((10, 9000, 3), np.uint8)).shape == (HEIGHT, 3 * HEIGHT, 3)
+def test_what_is_printed_larger_says_how_few_pixels_it_has(tmp_path: Path) -> None:
+    told = io.StringIO()
+    out = drawn(tmp_path, told=told, size="256x256px", dpi=100.0)
+    assert "256 x 256 px, 6.5 x 6.5 cm at 100 dpi; a drawing gives 12 px an inch" in told.getvalue()
+    report = json.loads((out / "drawing-001.json").read_text())
+    assert report["sheet"]["photo_ppi"] == 12.5
+    with Image.open(out / "previews" / "drawing-001.jpg") as preview:
+        assert preview.size == (256, 256)
 
 
-def test_captions_stand_below_their_pictures(tmp_path: Path) -> None:
-    groups = [[small(np.full((100, 100, 3), 128, np.uint8))] * 2] * 2
-    for name, captions in (("plain", ()), ("told", ("photo", "seed-3"))):
-        write_proof(tmp_path / f"{name}.png", groups, columns=1, captions=captions)
-    with Image.open(tmp_path / "plain.png") as plain, Image.open(tmp_path / "told.png") as told:
-        assert told.height == plain.height + 2 * CAPTION
-        below = np.asarray(told.convert("L"))[12 + HEIGHT : 12 + HEIGHT + CAPTION]
-    assert below[:, 12:60].min() < 120
-    assert below[:, 12 + HEIGHT : 72 + HEIGHT].min() < 120
-    assert below[:, 100:200].min() > 200
+def disc(side: int) -> np.ndarray:
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2
+    share = np.clip(side / 4 + 0.5 - np.hypot(x, y), 0, 1)[..., None]
+    return np.rint(share * [250, 40, 60] + (1 - share) * [30, 60, 200]).astype(np.uint8)
 
 
-@pytest.mark.parametrize(("height", "width", "tile"), [(300, 411, 128), (64, 64, 512), (1, 1000, 256)])
-def test_a_mirrored_frame_is_painted_and_not_kept(height: int, width: int, tile: int) -> None:
-    plan = plan_tiles(height, width, reach=Reach(4, 20), tile=tile, mirror=True)
-    for spans, side in ((plan.rows, plan.padded_height), (plan.columns, plan.padded_width)):
-        assert [0, *(span.core_stop for span in spans)] == [*(span.core_start for span in spans), side]
-        for span in spans:
-            assert span.core_start - span.start >= 20
-            assert span.stop - span.core_stop >= 20
-            assert span.start % 4 == 0
+def test_enlarged_contours_are_firm_and_round() -> None:
+    large, plain = enlarged(disc(32), 8), cv2.resize(disc(32), (256, 256), interpolation=cv2.INTER_LANCZOS4)
+
+    def between(picture: np.ndarray) -> float:
+        """The share of pixels that are neither the disc's red nor the ground's."""
+        return float(((picture[..., 0] > 50) & (picture[..., 0] < 230)).mean())
+
+    assert between(large) < between(plain) / 2
+    y, x = np.mgrid[:256, :256] - 127.5
+    wrong = (large[..., 0] > 140) != (np.hypot(x, y) < 64)
+    assert wrong.mean() < 0.01
+    assert (np.abs(np.hypot(x, y)[wrong] - 64) < 6).all()  # three quarters of a pixel of the small disc
+
+
+def test_what_is_flat_or_large_enough_stays_as_it_is() -> None:
+    flat = np.full((20, 30, 3), (7, 99, 201), np.uint8)
+    assert np.array_equal(enlarged(flat, 4), flat.repeat(4, 0).repeat(4, 1))
+    assert times_for(64, 64) == times_for(4096, 9000) == 1
+    assert (times_for(64, 100), times_for(64, 768), times_for(1024, 8000)) == (2, 8, 4)

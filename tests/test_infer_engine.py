@@ -173,6 +173,48 @@ def test_a_network_that_looks_too_far_is_blended_without_a_step(tmp_path: Path) 
     assert np.abs(blended - whole).max() <= 1  # this one looks one pixel far: fading equal tiles changes nothing
 
 
+def test_a_blended_painting_goes_on_where_it_was_left(tmp_path: Path) -> None:
+    class Toned(Painter):
+        """Gives each row of tiles a tone of its own, and breaks at a chosen tile."""
+
+        tiles, breaks_at = 0, 0
+
+        def __call__(self, tiles: Tensor, row: Span, columns: Sequence[Span]) -> Tensor:
+            self.tiles += len(tiles)
+            if self.tiles == self.breaks_at:
+                raise KeyboardInterrupt
+            return super().__call__(tiles, row, columns) * (0.5 + row.start / 600)
+
+    def run(name: str, breaks_at: int = 0, tile: int = 128) -> tuple[np.ndarray, int]:
+        painter = Toned(network(), CPU)
+        painter.breaks_at = breaks_at
+        return painted(tmp_path / name, [painter], tile, reach=Reach(2, None)), painter.tiles
+
+    whole, num_tiles = run("whole")
+    with pytest.raises(KeyboardInterrupt):
+        run("cut", breaks_at=num_tiles - 3)
+    with Canvas(tmp_path / "cut", 300, 410, "key") as canvas:
+        assert 0 < canvas.rows_done < 300
+    again, tiles_again = run("cut")
+    assert np.array_equal(again, whole)
+    assert tiles_again < num_tiles
+    with pytest.raises(KeyboardInterrupt):
+        run("other", breaks_at=5, tile=192)
+    assert np.array_equal(run("other")[0], whole)  # cut otherwise, it begins anew: two tones would meet at a line
+
+
+def test_memory_that_runs_out_while_tiles_fade_leaves_no_gap(tmp_path: Path) -> None:
+    class Shrinking(Short):
+        def __call__(self, tiles: Tensor, row: Span, columns: Sequence[Span]) -> Tensor:
+            if row.start > 100:
+                self.room = 3 * 150 * 150
+            return super().__call__(tiles, row, columns)
+
+    whole = painted(tmp_path / "whole", tile=2048).astype(int)
+    blended = painted(tmp_path / "blended", [Shrinking(network(), CPU)], tile=192, reach=Reach(2, None))
+    assert np.abs(blended - whole).max() <= 1
+
+
 def test_a_plan_is_not_exact_where_memory_holds_no_tile_for_it() -> None:
     far = Reach(256, 512)
     assert plan_tiles(9000, 9000, reach=far, tile=1024, most=2048).exact

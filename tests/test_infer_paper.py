@@ -1,19 +1,23 @@
 """Sizes of paper in pixels, what of the photo comes onto it, and what is said about its sharpness."""
 
 import io
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 from torch import nn
 
 from tasks.errors import NoRoom, ParamsError
 from tasks.infer import print_photo
+from tasks.infer.colour import colours_of
 from tasks.infer.paper import Wish, lay_out, sheet_size
 from tasks.infer.press import Model
 from tasks.infer.seams import seam_ratio
 from tasks.infer.settings import Infer
+from tasks.infer.strips import SRGB
 from tasks.progress import Progress
 from tasks.rows import Origin
 
@@ -69,7 +73,7 @@ def test_wishes_that_contradict_are_said() -> None:
 
 
 def test_a_photo_too_small_for_its_paper_is_warned_about() -> None:
-    assert "81 pixels an inch" in lay_out(3527, 6028, Wish("188x110cm")).warnings()[0]
+    assert "81 px an inch" in lay_out(3527, 6028, Wish("188x110cm")).warnings()[0]
     assert not lay_out(3527, 6028, Wish("40x20cm")).warnings()
     assert not lay_out(60, 60, Wish()).warnings()
 
@@ -77,6 +81,77 @@ def test_a_photo_too_small_for_its_paper_is_warned_about() -> None:
 def test_painting_coarser_is_laid_out() -> None:
     sheet = lay_out(1000, 1000, Wish("10x10in", dpi=300, paint_ppi=150))
     assert (sheet.picture_width, sheet.paint_width, sheet.paint_ppi) == (3000, 1500, 150)
+
+
+def test_crop_marks_stand_in_a_frame_of_their_own_at_the_trim(tmp_path: Path) -> None:
+    settings = Infer(tile=128, size="5x4cm", dpi=254.0, bleed="3mm", marks=True, fit="stretch")
+    printed(tmp_path, np.full((300, 400, 3), 200, np.uint8), settings, "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        sheet = np.asarray(image)[..., 0]
+    frame, bleed = 80, 30  # 8 and 3 mm
+    assert sheet.shape == (400 + 2 * (bleed + frame), 500 + 2 * (bleed + frame))
+    assert (sheet[frame:-frame, frame:-frame] == 200).all()
+    assert sorted(np.flatnonzero((sheet[:50] == 0).all(axis=0))) == [frame + bleed - 1, 500 + frame + bleed]
+    assert sorted(np.flatnonzero((sheet[:, -50:] == 0).all(axis=1))) == [frame + bleed - 1, 400 + frame + bleed]
+    assert (sheet == 0).sum() == 8 * 50
+    with pytest.raises(ParamsError, match="need the size of the paper"):
+        lay_out(100, 100, Wish(marks=True))
+
+
+def swapped(path: Path) -> Path:
+    """An RGB profile whose red and green primaries are sRGB's green and red."""
+    names = SRGB.replace(b"rXYZ", b"****").replace(b"gXYZ", b"rXYZ").replace(b"****", b"gXYZ")
+    path.write_bytes(names)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["png", "tif", "jpg"])
+def test_colours_are_turned_to_the_profile_asked_for(tmp_path: Path, kind: str) -> None:
+    profile = swapped(tmp_path / "print shop.icc")
+    red = np.full((80, 90, 3), (250, 10, 10), np.uint8)
+    printed(tmp_path, red, Infer(tile=128, profile=str(profile)), f"a.{kind}")
+    with Image.open(tmp_path / f"a.{kind}") as image:
+        assert image.info["icc_profile"] == profile.read_bytes()
+        assert np.asarray(image)[40, 40].tolist() == pytest.approx([10, 250, 10], abs=3)
+        back = ImageCms.profileToProfile(image, str(profile), ImageCms.createProfile("sRGB"))
+    assert back is not None
+    assert np.asarray(back)[40, 40].tolist() == pytest.approx([250, 10, 10], abs=3)
+    with Image.open(tmp_path / "previews" / "a.jpg") as preview:  # a screen's picture stays sRGB
+        assert np.asarray(preview)[40, 40].tolist() == pytest.approx([250, 10, 10], abs=3)
+
+
+def test_what_is_no_rgb_profile_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "lab.icc").write_bytes(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes())
+    (tmp_path / "none.icc").write_bytes(b"nothing")
+    for name, depth, words in (
+        ("lab.icc", 8, "is a profile of Lab, and prints are written in RGB"),
+        ("none.icc", 8, "is no ICC profile that can be read"),
+        ("missing.icc", 8, "is no ICC profile that can be read"),
+        ("lab.icc", 16, "leave out --profile or --depth 16"),
+    ):
+        with pytest.raises(ParamsError, match=words):
+            colours_of(str(tmp_path / name), depth)
+
+
+def test_size_and_both_resolutions_are_said_before_the_work(tmp_path: Path) -> None:
+    told = io.StringIO()
+    printed(tmp_path, smooth(300, 400), Infer(tile=128, size="8x6in", dpi=100.0, paint_ppi=75.0), "a.png", told=told)
+    first, second = told.getvalue().splitlines()[:2]
+    assert first == (
+        "photo.png: 800 x 600 px, 20.3 x 15.2 cm at 100 dpi; the photo gives 50 px an inch and is painted at 75"
+    )
+    assert "50 px an inch are few at this size" in second
+    told = io.StringIO()
+    printed(tmp_path, smooth(300, 400), Infer(tile=128), "b.png", told=told)
+    assert told.getvalue() == ""
+
+
+def test_the_report_gives_the_painting_s_steps_beside_the_photo_s(tmp_path: Path) -> None:
+    report = printed(tmp_path, smooth(300, 400), Infer(tile=128), "a.png")
+    painting, photo = (report["seams"][name] for name in ("step_ratio", "step_ratio_of_photo"))
+    assert painting == pytest.approx(photo, rel=0.1)
+    whole = printed(tmp_path, smooth(100, 100), Infer(tile=512), "b.png")
+    assert whole["seams"] == {"step_ratio": None, "step_ratio_of_photo": None}
 
 
 class Same(nn.Module):
@@ -91,13 +166,15 @@ class Same(nn.Module):
         return self.scale(x)
 
 
-def printed(folder: Path, photo: np.ndarray, settings: Infer, *names: str) -> dict[str, object]:
+def printed(folder: Path, photo: np.ndarray, settings: Infer, *names: str, told: io.StringIO | None = None) -> Any:
+    """Print `photo`, as it is, into the files `names`; its report."""
     Image.fromarray(photo).save(folder / "photo.png")
-    origin = Origin(source="folder", page="", url="")
-    return print_photo(
-        ("a", folder / "photo.png", origin), tuple(folder / name for name in names), Model.of(Same(), "key"), settings,
-        progress=Progress(io.StringIO()), scratch=folder / "scratch",
+    targets = tuple(folder / name for name in names)
+    print_photo(
+        ("a", folder / "photo.png", Origin(source="folder", page="", url="")), targets, Model.of(Same(), "key"),
+        settings, {"about": "me"}, progress=Progress(told or io.StringIO()), scratch=folder / "scratch",
     )  # fmt: skip
+    return json.loads(targets[0].with_suffix(".json").read_text())
 
 
 def smooth(height: int, width: int) -> np.ndarray:
@@ -119,7 +196,7 @@ def test_a_padded_print_is_white_round_the_picture(tmp_path: Path) -> None:
 def test_painted_coarser_and_enlarged_it_is_the_same_picture(tmp_path: Path) -> None:
     settings = Infer(tile=128, size="800x600px", dpi=100.0, paint_ppi=50.0)
     report = printed(tmp_path, smooth(300, 400), settings, "a.png", "a.tif", "a.jpg")
-    assert report["plan"]["width"] == 400  # type: ignore[index]
+    assert report["plan"]["width"] == 400
     with (
         Image.open(tmp_path / "a.png") as png,
         Image.open(tmp_path / "a.tif") as tif,
@@ -138,6 +215,8 @@ def test_a_pyramid_comes_with_its_page(tmp_path: Path) -> None:
     assert '"folder":"a_files"' in page
     assert '"folder":"a_before_files"' in page
     assert "http" not in page
+    with Image.open(tmp_path / "previews" / "a.jpg") as preview:
+        assert preview.size == (400, 300)
     assert (tmp_path / "a_files" / "9" / "1_1.jpg").exists()
     assert 'Width="400"' in (tmp_path / "a.dzi").read_text()
     assert not list((tmp_path / "scratch").iterdir())
@@ -160,7 +239,8 @@ def test_the_seam_figure_sees_tiles_of_different_tone_and_nothing_else() -> None
     lines = ([128, 256, 384], [128, 256, 384])
 
     def ratio(picture: np.ndarray) -> float:
-        found = seam_ratio(lambda a, b: picture.clip(0, 255).astype(np.uint8)[a:b], 512, 512, lines)
+        pixels = picture.clip(0, 255).astype(np.uint8)
+        found = seam_ratio(lambda rows, columns: pixels[slice(*rows), slice(*columns)], 512, 512, lines)
         assert found is not None
         return found
 

@@ -76,10 +76,10 @@ def test_transparency_of_8_bits_reads_back_alike(tmp_path: Path, kind: str) -> N
 
 def test_plain_rows_are_8_bits_on_white() -> None:
     deep = np.array([[[0, 257 * 100, 65535, 65535], [0, 0, 0, 0], [0, 0, 0, 257 * 51]]], np.uint16)
-    (rows,) = plain([deep])
+    rows = plain(deep)
     assert rows.dtype == np.uint8
     assert rows.tolist() == [[[0, 100, 255], [255, 255, 255], [204, 204, 204]]]
-    (colours,) = plain([np.arange(65536, dtype=np.uint16).reshape(1, -1, 1).repeat(3, 2)])
+    colours = plain(np.arange(65536, dtype=np.uint16).reshape(1, -1, 1).repeat(3, 2))
     assert np.abs(colours[0, :, 0] - np.arange(65536) / 257).max() <= 0.5
 
 

@@ -1,5 +1,6 @@
 """The plan covers every pixel once, keeps the halo, and starts on the stride."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,3 +44,14 @@ def test_the_smallest_picture_is_one_tile() -> None:
     plan = plan_tiles(1, 1, reach=Reach(32, 93), tile=256)
     assert plan.num_tiles == 1
     assert (plan.padded_height, plan.padded_width) == (64, 64)
+
+
+@pytest.mark.parametrize(("height", "width", "tile"), [(300, 411, 128), (64, 64, 512), (1, 1000, 256)])
+def test_a_mirrored_frame_is_painted_and_not_kept(height: int, width: int, tile: int) -> None:
+    plan = plan_tiles(height, width, reach=Reach(4, 20), tile=tile, mirror=True)
+    for spans, side in ((plan.rows, plan.padded_height), (plan.columns, plan.padded_width)):
+        assert [0, *(span.core_stop for span in spans)] == [*(span.core_start for span in spans), side]
+        for span in spans:
+            assert span.core_start - span.start >= 20
+            assert span.stop - span.core_stop >= 20
+            assert span.start % 4 == 0

@@ -13,10 +13,12 @@ from PIL import Image
 from pipelines import paint
 from pipelines.photographs import named
 from pipelines.stages import kept_seeds
+from tasks.credits import add_credits
 from tasks.errors import BarenError, ParamsError
 from tasks.files import write_json
 from tasks.infer import Photo
 from tasks.progress import Progress
+from tasks.rows import Origin
 
 
 def names(*words: str) -> list[str]:
@@ -115,10 +117,24 @@ def test_of_a_population_the_kept_seeds_paint_the_chosen_one_first(tmp_path: Pat
     assert kept_seeds(tmp_path / "of one seed") == []
 
 
-def test_an_unknown_format_ends_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        paint.main(["a.jpg", "--recipe", "travelgan", "--format", "webp"])
-    assert "png, tif, jpg, dzi" in capsys.readouterr().err
+def test_a_print_of_another_photograph_is_not_written_over(tmp_path: Path) -> None:
+    assert paint._own_name(tmp_path, "hill", "a") == "hill"
+    write_json(tmp_path / "hill.json", {"photo": {"sha256": "a"}})
+    assert paint._own_name(tmp_path, "hill", "a") == "hill"
+    assert paint._own_name(tmp_path, "hill", "b") == "hill-2"
+
+
+def test_credits_of_two_models_stand_in_one_folder(tmp_path: Path) -> None:
+    wave, hill = (Origin("museum", f"https://museum.example/{name}", "", title=name) for name in ("wave", "hill"))
+    add_credits(tmp_path, [wave])
+    add_credits(tmp_path, [hill, wave])
+    lines = (tmp_path / "CREDITS.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["title", "hill", "wave"]
+
+
+def test_an_unknown_format_ends_with_the_known_ones() -> None:
+    with pytest.raises(ParamsError, match=r"--format webp is none .* choose of png, tif, jpg, dzi"):
+        paint._formats("tif,webp")
 
 
 def test_a_wish_of_the_command_line_goes_before_params() -> None:

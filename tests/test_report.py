@@ -194,6 +194,15 @@ def test_an_original_that_is_gone_or_damaged_leaves_a_gap_and_no_failure(tmp_pat
     assert 'id="set-prints"' in written(tmp_path)
 
 
+def test_a_print_too_large_to_be_opened_is_shown_by_its_preview(tmp_path: Path) -> None:
+    path = tmp_path / "6-prints" / "travelgan" / "wall.png"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"as good as 288 megapixels")
+    picture(path.parent / "previews" / "wall.jpg", 300, 200)
+    assert "wall" in written(tmp_path)
+    assert 'id="recipe-travelgan"' in written(tmp_path)
+
+
 def test_the_page_follows_the_order_it_is_given_then_names(tmp_path: Path) -> None:
     for name in ("anime", "travelgan", "cyclegan", "portraits"):
         recipe(tmp_path, name)

@@ -1,11 +1,14 @@
 """Infer: whole photographs, of any size, painted by tiles without seams."""
 
 import re
+import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.credits import NAME as CREDITS
 from tasks.credits import write_credits
 from tasks.errors import BarenError, PictureRefused
 from tasks.files import SCRATCH, no_half_folder, sha256_file, write_json
@@ -21,10 +24,17 @@ if TYPE_CHECKING:
     from tasks.infer.press import Model, Order
     from tasks.infer.source import Pixels
 
-__all__ = ["Infer", "Photo", "Trained", "file_names", "draw", "in_folder", "judge", "print_photo", "run"]
+__all__ = [
+    "Infer", "Photo", "Trained", "draw", "file_names", "in_folder", "judge", "not_painted", "print_photo", "run",
+    "told_of",
+]  # fmt: skip
 
 # A photograph to paint was chosen by a person: only what no decoder here can hold is refused for its size.
 EVERY_SIZE = Limits(max_bytes=2**32, max_pixels=MOST_PIXELS, min_side=1, max_aspect=float("inf"))
+MENDS = {  # what a person can do about a photograph refused for a reason
+    "too many pixels": "make it smaller first: its print may be of any size all the same",
+    "odd depth": "save it with 8 or 16 bits a sample",
+}
 PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".avif", ".bmp", ".jp2")
 
 Photo = tuple[str, Path, Origin]  # id, file, where it came from
@@ -50,16 +60,17 @@ def run(
     examples: "Callable[[], Pixels] | None" = None,
     scratch: Path = SCRATCH / "infer",
 ) -> None:
-    """Paint `photos` into the folder `out`: NAME.png and its report NAME.json, proof.jpg, CREDITS.csv.
+    """Paint `photos` into the folder `out`: NAME.png, NAME.json, previews/NAME.jpg of each; proof.jpg, CREDITS.csv.
 
     Every photo is painted by each of `painters`: by the first into `out`, by others into `out`/PAINTER, and proof.jpg
     shows them side by side. `learned_from` (the origin of each picture they were trained on) is told on, so that a
     print can name its sources. The photographs of settings.album are painted too, after a word on those unlike
     `examples`, uint8 [N, side, side, 3]. One that cannot be opened is said and listed in refused.json; BarenError where
-    none can. `out` takes its place whole, at the end; a painting that was interrupted goes on from `scratch`.
+    none can. `out` takes its place whole, at the end; a run that is stopped or killed goes on from `scratch`.
     """
     from tasks.infer.press import Model
-    from tasks.infer.proof import small_file, write_proof
+    from tasks.infer.preview import previewed
+    from tasks.infer.proof import Proof
 
     album = in_folder(Path(settings.album)) if settings.album else []
     photos = [*photos, *album]
@@ -68,30 +79,33 @@ def run(
     judged = judge([path for _, path, _ in album], examples(), progress) if album and examples else {}
     models = {painter.name: Model.of(painter.network, painter.key) for painter in painters}
     refused: list[dict[str, str]] = []
-    groups: list[list[Pixels]] = []  # each photo with its prints, small
+    made: list[Path] = []  # in `done`, where prints stay until all are there
+    done, proof = scratch / out.name, Proof()
     names = file_names([photo[0] for photo in photos])
+    for name, photo in zip(names, progress.track(photos, "paint", unit="photos"), strict=True):
+        try:
+            order = open_photo(photo, settings, progress)
+        except PictureRefused as error:
+            refused.append({"id": photo[0], "file": str(photo[1]), "reason": str(error)})
+            progress.say(not_painted(photo[1], error))
+            continue
+        shown = [previewed(order.photo)]
+        for place, (painter, model) in enumerate(models.items()):
+            target = (done / painter if place else done) / f"{name}.png"
+            about = {"painter": painter, "domain": judged.get(photo[1]), **told_of(learned_from)}
+            order = replace(order, targets=(target,))
+            shown.append(_printed(photo, order, model, settings, about, progress, scratch))
+            made += order.files
+        proof.add(shown, [photo[2].title or name, *(models if len(models) > 1 else [""])])
+    if len(refused) == len(photos):
+        raise BarenError(
+            f"none of the {len(photos)} photographs could be painted; "
+            f"the first, {refused[0]['file']}: {refused[0]['reason']}"
+        )
     with no_half_folder(out) as folder:
-        for name, photo in zip(names, progress.track(photos, "paint", unit="photos"), strict=True):
-            try:
-                order = open_photo(photo, settings, progress)
-            except PictureRefused as error:
-                refused.append({"id": photo[0], "file": str(photo[1]), "reason": str(error)})
-                progress.say(f"{photo[1]} is not painted ({error})")
-                continue
-            groups.append([small_file(photo[1])])
-            for place, (painter, model) in enumerate(models.items()):
-                target = (folder / painter if place else folder) / f"{name}.png"
-                report = _printed(photo, replace(order, targets=(target,)), model, settings, progress, scratch)
-                report |= {"painter": painter, "domain": judged.get(photo[1])}
-                groups[-1].append(small_file(target))
-                write_json(target.with_suffix(".json"), report | {"learned_from": {"pictures": len(learned_from)}})
-        if len(refused) == len(photos):
-            raise BarenError(
-                f"none of the {len(photos)} photographs could be painted; "
-                f"the first, {refused[0]['file']}: {refused[0]['reason']}"
-            )
+        gather(made, done, folder)
         write_json(folder / "refused.json", refused)
-        write_proof(folder / "proof.jpg", groups, captions=("photo", *models) if len(models) > 1 else ())
+        proof.write(folder / "proof.jpg")
         write_credits(folder, learned_from)
 
 
@@ -121,33 +135,44 @@ def print_photo(
     targets: tuple[Path, ...],
     model: "Model",
     settings: Infer,
+    about: Mapping[str, Any],
     *,
     progress: Progress,
     devices: "Sequence[torch.device]" = (),
     scratch: Path = SCRATCH / "infer",
-) -> dict[str, Any]:
+) -> "tuple[Pixels, Pixels]":
     """Make the print that `settings` ask for of one photo, in every format the names of `targets` end in.
 
-    Returns its report. Raises PictureRefused, ParamsError, NoRoom; no target is ever half written.
+    Beside them lie its report, which holds `about` too, and its preview; photo and print, made small, are returned.
+    Raises PictureRefused, ParamsError, NoRoom; no target is ever half written.
     """
+    from tasks.infer.preview import previewed
+
     order = replace(open_photo(photo, settings, progress), targets=targets)
-    return _printed(photo, order, model, settings, progress, scratch, devices)
+    return previewed(order.photo), _printed(photo, order, model, settings, about, progress, scratch, devices)
+
+
+def not_painted(path: Path, error: PictureRefused) -> str:
+    """A sentence on a photograph that cannot be painted, and what to do."""
+    return f"{path} is not painted ({error}); {MENDS.get(error.reason, 'save it anew, or name another')}"
 
 
 def open_photo(photo: Photo, settings: Infer, progress: Progress) -> "Order":
     """The photo opened and laid out as `settings` ask; says what a person should know before the long work."""
     from tasks.infer.exif import exif_of
-    from tasks.infer.paper import Wish, lay_out
-    from tasks.infer.press import Order
+    from tasks.infer.paper import lay_out
+    from tasks.infer.press import Order, wish_of
     from tasks.picture import open_deep
 
     path = photo[1]
     deep = open_deep(path, EVERY_SIZE)
-    wish = Wish(settings.size, settings.dpi, settings.fit, settings.bleed, settings.margin, settings.paint_ppi)
-    sheet = lay_out(deep.pixels.shape[0], deep.pixels.shape[1], wish)
+    sheet = lay_out(deep.pixels.shape[0], deep.pixels.shape[1], wish_of(settings))
+    if not sheet.pixel_for_pixel:
+        progress.say(f"{path.name}: {sheet.told('the photo')} and is painted at {sheet.paint_ppi:.0f}")
     for warning in sheet.warnings():
         progress.say(f"{path.name}: {warning}")
-    return Order(path.stem, deep.pixels, sha256_file(path), exif_of(path), sheet, (), deep.alpha)
+    exif = exif_of(path) if settings.exif else b""
+    return Order(path.stem, deep.pixels, sha256_file(path), exif, sheet, (), deep.alpha)
 
 
 def _printed(
@@ -155,17 +180,34 @@ def _printed(
     order: "Order",
     model: "Model",
     settings: Infer,
+    about: Mapping[str, Any],
     progress: Progress,
     scratch: Path,
     devices: "Sequence[torch.device]" = (),
-) -> dict[str, Any]:
+) -> "Pixels":
     from tasks.infer.press import make_print
 
-    devices = devices or [device_to_paint_on()]
-    report = make_print(order, model, settings, devices=devices, scratch=scratch, progress=progress)
     key, path, origin = photo
     told = {"id": key, "file": path.name, "sha256": order.photo_key, **asdict(origin)}
-    return {"photo": told, "checkpoint": model.key, **report}
+    about = {"photo": told, "checkpoint": model.key, **about}
+    devices = devices or [device_to_paint_on()]
+    return make_print(order, model, settings, about, devices=devices, scratch=scratch, progress=progress)
+
+
+def gather(made: Sequence[Path], done: Path, folder: Path) -> None:
+    """Move the files `made` in `done` to the same places in `folder`; what else lies in `done` is removed."""
+    for path in made:
+        there = folder / path.relative_to(done)
+        there.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(path, there)
+    shutil.rmtree(done)
+
+
+def told_of(learned_from: Sequence[Origin]) -> dict[str, Any]:
+    """What a print's report says of the pictures its model learned from; CREDITS.csv beside it names each."""
+    licences = Counter(origin.licence for origin in learned_from)
+    told = {"pictures": len(learned_from), "licences": dict(licences.most_common()), "credits": CREDITS}
+    return {"learned_from": told}
 
 
 def judge(paths: Sequence[Path], examples: "Pixels", progress: Progress) -> Mapping[Path, dict[str, float]]:

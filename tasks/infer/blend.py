@@ -18,14 +18,16 @@ class Blend:
 
     def __init__(self, canvas: Canvas, plan: Plan) -> None:
         self.canvas, self._plan = canvas, plan
-        self._band: Values | None = None  # what has been laid but can still change, [h, padded width, 3]
-        self._top = 0  # its first row
+        self._band: Values = np.zeros((0, plan.padded_width, 3), np.float32)  # what was laid and can still change
+        self._top = canvas.rows_done  # its first row
 
     def lay(self, row: Span, columns: Sequence[Span], tiles: Samples) -> None:
         """Add painted tiles [B, h, w, 3] of one row, from left to right."""
         start, stop = _zone(row, self._plan.halo, self._plan.padded_height)
-        if self._band is None:
-            self._band, self._top = np.zeros((stop - start, self._plan.padded_width, 3), np.float32), start
+        start = max(start, self._top)  # of the first rows of tiles in a run that goes on, a part is settled
+        if stop - self._top > len(self._band):
+            more = np.zeros((stop - self._top - len(self._band), *self._band.shape[1:]), np.float32)
+            self._band = np.concatenate([self._band, more])
         for tile, column in zip(tiles, columns, strict=True):
             left, right = _zone(column, self._plan.halo, self._plan.padded_width)
             share = np.outer(
@@ -39,14 +41,12 @@ class Blend:
 
     def _settle(self, row: Span, stop: int, dtype: np.dtype[Any]) -> None:
         """Hand over the rows that no later tile touches."""
-        assert self._band is not None
         last = stop == self._plan.padded_height
-        settled = stop if last else row.core_stop - self._plan.halo
+        settled = stop if last else max(row.core_stop - self._plan.halo, self._top)
         done, rest = np.split(self._band, [settled - self._top])
         self.canvas.put(self._top, 0, np.rint(done).clip(0, white(dtype)).astype(dtype))
         self.canvas.finish(self._top, min(settled, self.canvas.height))
-        more = np.zeros((self._plan.tile_height, *rest.shape[1:]), np.float32)
-        self._band, self._top = np.concatenate([rest, more]), settled
+        self._band, self._top = rest, settled
 
 
 def _zone(span: Span, halo: int, side: int) -> tuple[int, int]:

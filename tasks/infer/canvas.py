@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from tasks.errors import BarenError
-from tasks.files import read_json, require_room, write_json
+from tasks.files import read_json, write_json
 from tasks.infer.source import Samples
 
 
@@ -24,25 +24,21 @@ class Canvas:
         self.height, self.width, self.depth = height, width, depth
         self._dtype = np.dtype(np.uint8 if depth == 8 else np.uint16)
         self._pixel = 3 * self._dtype.itemsize  # bytes
-        self._folder, self._key = folder, key
+        self.folder, self._key = folder, key
         self._changed = threading.Condition()
         self._finished: dict[int, int] = {}  # start -> stop of bands beyond the first gap
         self._error: BaseException | None = None
-        self.rows_done = 0
+        self._path, self._state = folder / "painting.rgb", folder / "state.json"
+        self._cut, self.rows_done = self._read_state()
+
+    @property
+    def room(self) -> int:
+        """The bytes it may yet take on the disk."""
+        return self.height * self.width * self._pixel - (self._path.stat().st_size if self.rows_done else 0)
 
     def __enter__(self) -> Self:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path, state = self._folder / "painting.rgb", self._folder / "state.json"
-        if path.exists() and state.exists():
-            try:
-                found = read_json(state)
-                self.rows_done = int(found["rows"]) if found["key"] == self._key else 0
-            except (BarenError, KeyError):
-                self.rows_done = 0
-        if self.rows_done == 0:
-            state.unlink(missing_ok=True)
-            require_room(self._folder, self.height * self.width * self._pixel, "the painting under way")
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
         return self
 
     def __exit__(
@@ -74,14 +70,25 @@ class Canvas:
             if rows > self.rows_done:
                 os.fdatasync(self._file)
                 self.rows_done = rows
-                write_json(self._folder / "state.json", {"key": self._key, "rows": rows})
+                write_json(self._state, {"key": self._key, "cut": self._cut, "rows": rows})
                 self._changed.notify_all()
 
-    def begin_again(self) -> None:
-        """Forget what an earlier run painted."""
+    def keep_only(self, cut: str) -> None:
+        """Forget what an earlier run painted unless it was cut likewise; of exact cuts any may go on from any."""
         with self._changed:
-            self.rows_done = 0
-            (self._folder / "state.json").unlink(missing_ok=True)
+            if cut != self._cut:
+                self.rows_done = 0
+                self._state.unlink(missing_ok=True)
+            self._cut = cut
+
+    def _read_state(self) -> tuple[str, int]:
+        try:
+            found = read_json(self._state)
+            if self._path.exists() and found["key"] == self._key:
+                return str(found["cut"]), int(found["rows"])
+        except (BarenError, KeyError):  # nothing was begun, or it was torn
+            pass
+        return "", 0
 
     def fail(self, error: BaseException) -> None:
         """Wake those who wait for rows that will not come; they raise `error`."""
@@ -98,6 +105,11 @@ class Canvas:
         size = self.width * self._pixel
         data = os.pread(self._file, (stop - start) * size, start * size)
         return np.frombuffer(data, self._dtype).reshape(stop - start, self.width, 3)
+
+    def area(self, rows: tuple[int, int], columns: tuple[int, int]) -> Samples:
+        """The part [h, w, 3] of the painting between rows and columns [start, stop), once all of it is there."""
+        whole = np.memmap(self._path, self._dtype, "r", shape=(self.height, self.width, 3))
+        return np.array(whole[slice(*rows), slice(*columns)])
 
 
 def _write(file: int, data: Samples, place: int) -> None:

@@ -1,8 +1,9 @@
 """A pyramid of small tiles in the DeepZoom layout, made while the rows come, and the page to look at it with."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -101,17 +102,33 @@ def write_dzi(path: Path, height: int, width: int) -> None:
     )
 
 
-def write_viewer(
-    path: Path, title: str, size: tuple[int, int], before: tuple[int, int] | None, lines: tuple[list[int], list[int]]
-) -> None:
-    """A page that shows the pyramid PATH_files: pan, zoom, the photo (PATH_before_files) beside it, the tiles' cuts.
+@dataclass(frozen=True)
+class Placed:
+    """A pyramid in `folder` of height x width px, and where it lies, in px of the print; 0 tall or wide: its size."""
 
-    `size` and `before` are height and width of print and photo; `lines` the rows and columns at which tiles met, in
-    pixels of the print.
+    folder: str
+    height: int
+    width: int
+    top: float = 0.0
+    left: float = 0.0
+    tall: float = 0.0
+    wide: float = 0.0
+
+    def told(self) -> dict[str, Any]:
+        """What the page is told of it."""
+        return {**vars(self), "tall": self.tall or self.height, "wide": self.wide or self.width}
+
+
+def write_viewer(
+    path: Path, title: str, words: str, after: Placed, before: Placed, lines: tuple[list[int], list[int]]
+) -> None:
+    """A page that shows the print `after`: pan, zoom, the photo `before` over it, the tiles' cuts.
+
+    `words` describe the print; `lines` are the rows and columns at which tiles met, in pixels of the print. The page
+    asks for nothing but the two pyramids beside it.
     """
     about = {
-        "title": title, "tile": TILE, "after": {"folder": f"{path.stem}_files", "height": size[0], "width": size[1]},
-        "before": before and {"folder": f"{path.stem}_before_files", "height": before[0], "width": before[1]},
+        "title": title, "words": words, "tile": TILE, "after": after.told(), "before": before.told(),
         "rows": lines[0], "columns": lines[1],
     }  # fmt: skip
     data = canonical_json(about).replace("<", "\\u003c")

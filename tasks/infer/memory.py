@@ -2,6 +2,7 @@
 
 import ctypes
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,9 @@ def free_bytes(device: torch.device) -> int:
     return 4 * 2**30
 
 
-def pixels_that_fit(network: nn.Module, stride: int, device: torch.device) -> int:
-    """How many pixels may pass through the network together, in one tile or several."""
-    return int(SHARE * free_bytes(device) / bytes_a_pixel(network, stride))
+def pixels_that_fit(network: nn.Module, stride: int, devices: Sequence[torch.device]) -> int:
+    """How many pixels may pass through the network together on each of `devices`, in one tile or several."""
+    return int(SHARE * min(map(free_bytes, devices)) / bytes_a_pixel(network, stride))
 
 
 def give_back() -> None:

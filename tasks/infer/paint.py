@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tasks.errors import BarenError
+from tasks.files import fingerprint
 from tasks.infer.ahead import ahead, merged
 from tasks.infer.blend import Blend
 from tasks.infer.canvas import Canvas
@@ -63,6 +64,9 @@ def paint(
     memory runs out the batch is halved, then the tile; rows that are finished stay. `check` is called between
     batches and may raise. Raises BarenError where the smallest tile does not fit; the canvas keeps what is done.
     """
+    first = plan(tile)
+    if not first.exact:
+        canvas.keep_only(fingerprint(str(first)))
     while True:
         present, done = plan(tile), _Megapixels(canvas)
         areas = _painted(painters, source, canvas, present, batch)
@@ -84,10 +88,9 @@ def paint(
 
 def _painted(painters: Sequence[Painter], source: Source, canvas: Canvas, plan: Plan, batch: int) -> Generator[int]:
     """Paint what is left to do; yields the number of pixels finished, again and again."""
-    if not plan.exact:  # rows that fade into each other are laid in order, from the first
-        canvas.begin_again()
     layer = Cores(canvas, plan) if plan.exact else Blend(canvas, plan)
-    rows = _Shared([row for row in plan.rows if row.core_stop > canvas.rows_done])
+    fade = 0 if plan.exact else plan.halo
+    rows = _Shared([row for row in plan.rows if row.core_stop + fade > canvas.rows_done])
     shares = [
         _by_one(painter, _jobs(source, plan, rows, batch), layer)
         for painter in (painters if plan.exact else painters[:1])

@@ -14,6 +14,7 @@ from tasks.infer.source import LOBES, Box, Samples, resized, white
 INCHES = {"cm": 1 / 2.54, "mm": 1 / 25.4, "in": 1.0}
 SOFT = 150.0  # ppi: below it a print looks soft from reading distance
 BAND = 64  # rows of a sheet handled at once
+SLUG, MARK, HAIR = "8mm", "5mm", "0.1mm"  # the white beyond the bleed that crop marks lie in; their length and width
 
 Fit = Literal["crop", "pad", "stretch"]
 
@@ -27,6 +28,7 @@ class Wish:
     fit: Fit = "crop"
     bleed: str = ""  # "3mm": picture beyond the trim on every side
     margin: str = ""  # "2cm": white inside the trim on every side
+    marks: bool = False  # crop marks, in a white frame round all of it
     paint_ppi: float | None = None  # the resolution it is painted at; less makes broader strokes, and is quicker
 
 
@@ -45,47 +47,66 @@ class Sheet:
     paint_width: int
     dpi: float
     bleed: int
+    slug: int = 0  # the white frame with crop marks; the trim lies `slug` and `bleed` inside the file's edge
+    enlarged: int = 1  # how many times the photo was enlarged before: it has fewer pixels of its own
 
     @property
     def photo_ppi(self) -> float:
-        """Pixels of the photo for each inch of the print."""
-        return self.dpi * self.crop.width / self.picture_width
+        """Pixels of the photo for each inch of the print, along the side that has fewer."""
+        shown = min(self.crop.width / self.picture_width, self.crop.height / self.picture_height)
+        return self.dpi * shown / self.enlarged
 
     @property
     def paint_ppi(self) -> float:
         """Painted pixels for each inch of the print."""
         return self.dpi * self.paint_width / self.picture_width
 
+    @property
+    def pixel_for_pixel(self) -> bool:
+        """Whether the print is the photo's own size."""
+        return (self.height, self.width) == (self.crop.height, self.crop.width)
+
+    def told(self, what: str) -> str:
+        """The print's size, and the resolution that `what` (the photo) gives it, in words."""
+        width, height = (side / self.dpi * 2.54 for side in (self.width, self.height))
+        size = f"{self.width:,} x {self.height:,} px, {width:.1f} x {height:.1f} cm at {self.dpi:g} dpi"
+        return f"{size}; {what} gives {self.photo_ppi:.0f} px an inch"
+
     def warnings(self) -> list[str]:
         """What a person should know before the long work."""
-        if self.photo_ppi >= SOFT or (self.height, self.width) == (self.crop.height, self.crop.width):
+        if self.photo_ppi >= SOFT or self.pixel_for_pixel:
             return []
-        width, height = (side / self.dpi * self.photo_ppi / SOFT * 2.54 for side in (self.width, self.height))
+        width, height = (
+            (side - 2 * self.slug) / self.dpi * self.photo_ppi / SOFT * 2.54 for side in (self.width, self.height)
+        )
         return [
-            f"the photo gives {self.photo_ppi:.0f} pixels an inch at this size; below {SOFT:.0f} a print looks soft "
-            f"from near, up to {width:.0f} x {height:.0f} cm it would be sharp"
+            f"{self.photo_ppi:.0f} px an inch are few at this size: below {SOFT:.0f} a print looks soft from near; "
+            f"up to {width:.1f} x {height:.1f} cm it would be sharp"
         ]
 
 
 def lay_out(height: int, width: int, wish: Wish) -> Sheet:
     """The sheet for a photo of height x width px; raises ParamsError for a wish that cannot be met."""
     if not wish.size:
-        if wish.bleed or wish.margin:
-            raise ParamsError("--bleed and --margin need the size of the paper; add --print, such as --print 40x30cm")
+        if wish.bleed or wish.margin or wish.marks:
+            raise ParamsError(
+                "--bleed, --margin and --marks need the size of the paper; add --print, such as --print 40x30cm"
+            )
         paint = _painted(height, width, wish)
         return Sheet(height, width, 0, 0, height, width, Box(0, 0, width, height), *paint, wish.dpi, 0)
     if wish.bleed and wish.margin:
         raise ParamsError("--margin leaves the edge white, so there is nothing to --bleed; give one of them")
     trim_width, trim_height = sheet_size(wish.size, wish.dpi)
     bleed, margin = (round(length(text, wish.dpi)) if text else 0 for text in (wish.bleed, wish.margin))
-    sheet_height, sheet_width = trim_height + 2 * bleed, trim_width + 2 * bleed
-    free_height, free_width = sheet_height - 2 * margin, sheet_width - 2 * margin
+    slug = round(length(SLUG, wish.dpi)) if wish.marks else 0
+    sheet_height, sheet_width = (side + 2 * (bleed + slug) for side in (trim_height, trim_width))
+    free_height, free_width = (side - 2 * (slug + margin) for side in (sheet_height, sheet_width))
     if min(free_height, free_width) < 1:
         raise ParamsError(f"--margin {wish.margin} leaves nothing of {wish.size}; make it smaller")
     area_height, area_width, crop = _fitted(height, width, free_height, free_width, wish.fit)
     top, left = (sheet_height - area_height) // 2, (sheet_width - area_width) // 2
     paint = _painted(area_height, area_width, wish)
-    return Sheet(sheet_height, sheet_width, top, left, area_height, area_width, crop, *paint, wish.dpi, bleed)
+    return Sheet(sheet_height, sheet_width, top, left, area_height, area_width, crop, *paint, wish.dpi, bleed, slug)
 
 
 def sheet_size(text: str, dpi: float) -> tuple[int, int]:
@@ -127,7 +148,20 @@ def sheet_rows(canvas: Canvas, sheet: Sheet, alpha: Samples | None = None) -> It
         if first < last:
             rows = _picture_rows(canvas, sheet, alpha, first - sheet.top, last - sheet.top)
             band[first - top : last - top, sheet.left : sheet.left + sheet.picture_width] = rows
+        if sheet.slug:
+            _mark(band, sheet, top)
         yield band
+
+
+def _mark(band: Samples, sheet: Sheet, top: int) -> None:
+    """Draw the part of the crop marks that lies in a band of rows from `top` on."""
+    long, wide = (max(1, round(length(text, sheet.dpi))) for text in (MARK, HAIR))
+    inside = sheet.slug + sheet.bleed
+    for side, along, rows in ((sheet.height, sheet.width, True), (sheet.width, sheet.height, False)):
+        for cut in (inside - wide, side - inside):  # just outside the trim
+            for end in (slice(0, long), slice(along - long, along)):
+                y, x = (slice(cut, cut + wide), end) if rows else (end, slice(cut, cut + wide))
+                band[max(y.start - top, 0) : max(y.stop - top, 0), x, :3] = 0
 
 
 def _picture_rows(canvas: Canvas, sheet: Sheet, alpha: Samples | None, start: int, stop: int) -> Samples:

@@ -1,18 +1,73 @@
-"""The proof sheet: small pictures side by side, to judge many prints at a glance."""
+"""The contact sheet: photographs and their prints made small, side by side, to judge many at a glance."""
 
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw, ImageFont
 
 from tasks.files import no_half_file
+from tasks.infer.sinks import Jpeg
 from tasks.infer.source import Pixels
+from tasks.infer.strips import Tags
 
 HEIGHT, GAP = 256, 12  # px of a picture, and between two
-CAPTION = 20  # px below a picture, where there are captions
+CAPTION = 22  # px below a picture
+DPI, ASPECT = 100.0, 1.5  # of the sheet
 PAPER, INK = (250, 248, 244), (60, 55, 50)
+
+
+class Proof:
+    """A sheet of groups, each of which (a photo and its prints) stays together, every picture with a caption.
+
+    Groups are kept as JPEG until the sheet is written, line by line: one of a thousand photographs is no large thing.
+    """
+
+    def __init__(self) -> None:
+        self._groups: list[tuple[int, bytes]] = []  # width, and the JPEG
+
+    def add(self, pictures: Sequence[Pixels], captions: Sequence[str]) -> None:
+        """Add a group of pictures, uint8 [h, w, 3] of any size."""
+        parts = [small(picture) for picture in pictures]
+        group = Image.new("RGB", (sum(part.shape[1] + GAP for part in parts), HEIGHT + CAPTION), PAPER)
+        pen, font, left = ImageDraw.Draw(group), ImageFont.load_default(13), 0
+        for part, caption in zip(parts, captions, strict=True):
+            group.paste(Image.fromarray(part), (left, 0))
+            pen.text((left, HEIGHT + 3), _shortened(caption, font, part.shape[1]), INK, font)
+            left += part.shape[1] + GAP
+        data = io.BytesIO()
+        group.save(data, "JPEG", quality=95)
+        self._groups.append((group.width, data.getvalue()))
+
+    def write(self, path: Path) -> None:
+        """Write the sheet as JPEG, somewhat wider than tall, whole or not at all."""
+        lines = self._lines()
+        width = max(sum(wide for wide, _ in line) for line in lines) + GAP
+        tall = HEIGHT + CAPTION + GAP
+        with no_half_file(path) as temporary, Jpeg(temporary, GAP + len(lines) * tall, width, Tags(DPI)) as sheet:
+            sheet.write(np.full((GAP, width, 3), PAPER, np.uint8))
+            for line in lines:
+                band, left = Image.new("RGB", (width, tall), PAPER), GAP
+                for wide, data in line:
+                    band.paste(Image.open(io.BytesIO(data)), (left, 0))
+                    left += wide
+                sheet.write(np.asarray(band))
+
+    def _lines(self) -> list[list[tuple[int, bytes]]]:
+        """The groups in lines of about one length."""
+        area = (HEIGHT + CAPTION + GAP) * sum(wide for wide, _ in self._groups)
+        most = math.sqrt(ASPECT * area)
+        lines: list[list[tuple[int, bytes]]] = []
+        length = math.inf
+        for group in self._groups:
+            if length + group[0] / 2 > most:
+                lines.append([])
+                length = 0
+            lines[-1].append(group)
+            length += group[0]
+        return lines
 
 
 def small(picture: Pixels) -> Pixels:
@@ -22,36 +77,10 @@ def small(picture: Pixels) -> Pixels:
     return np.asarray(Image.fromarray(picture).resize((wide, HEIGHT), Image.Resampling.BOX))
 
 
-def small_file(path: Path) -> Pixels:
-    """`small` of a photo or a print, upright."""
-    with Image.open(path) as image:
-        image.draft("RGB", (2 * HEIGHT, 2 * HEIGHT))  # a JPEG is decoded only as far as needed
-        return small(np.asarray(ImageOps.exif_transpose(image).convert("RGB")))
-
-
-def write_proof(
-    path: Path, groups: Sequence[Sequence[Pixels]], columns: int | None = None, captions: Sequence[str] = ()
-) -> None:
-    """Write a JPEG of `groups`, each of which (a photo and its prints) stays together; all HEIGHT px tall.
-
-    `columns` groups stand in a row; by default so many that the sheet is about square. `captions` are those of the
-    pictures of every group.
-    """
-    widths = [sum(picture.shape[1] for picture in group) + GAP for group in groups]
-    columns = columns or max(1, round(math.sqrt(len(groups) * HEIGHT / max(1, sum(widths) / len(widths)))))
-    lines = [list(range(first, min(first + columns, len(groups)))) for first in range(0, len(groups), columns)]
-    width = max(sum(widths[index] for index in line) for line in lines) + GAP
-    tall = HEIGHT + GAP + (CAPTION if captions else 0)
-    sheet = Image.new("RGB", (width, len(lines) * tall + GAP), PAPER)
-    pen = ImageDraw.Draw(sheet)
-    for number, line in enumerate(lines):
-        left, top = GAP, GAP + number * tall
-        for index in line:
-            for place, picture in enumerate(groups[index]):
-                sheet.paste(Image.fromarray(picture), (left, top))
-                if captions:
-                    pen.text((left, top + HEIGHT + 2), captions[place], INK)
-                left += picture.shape[1]
-            left += GAP
-    with no_half_file(path) as temporary:
-        sheet.save(temporary, "JPEG", quality=90)
+def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    """The text, or as much of it as is at most `width` px wide."""
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(f"{text}…") > width:
+        text = text[:-1]
+    return f"{text}…"

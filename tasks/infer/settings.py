@@ -19,6 +19,7 @@ class Infer(Settings):
     seed: int = Field(0, ge=0)  # of that noise
     mean: float = 0.0  # of that noise, which training knows with mean 0
     deviation: float = Field(1.0, gt=0)  # of that noise; below 1 pictures are more alike and have fewer faults
+    enlarge: Literal["contours", "plain"] = "contours"  # how a drawing comes to the print's size; see contours.py
     album: str = ""  # a folder of one's own photographs, painted after those; "" for none
     tile: int = Field(1024, ge=128)  # px a side at most; apart from the training crop, larger wastes less on halo
     batch: int = Field(0, ge=0)  # tiles pushed through the network at once; 0: one on a CPU, what fits on a GPU
@@ -34,6 +35,9 @@ class Infer(Settings):
     fit: Literal["crop", "pad", "stretch"] = "crop"  # how a photo of another shape comes onto the paper
     bleed: str = ""  # picture beyond the trim on every side, "3mm"
     margin: str = ""  # white inside the trim on every side, "2cm"
+    marks: bool = False  # crop marks beyond the bleed, for the print shop's knife
+    profile: str = ""  # an RGB profile (.icc) the files' colours are turned to, as a print shop may ask; "": sRGB
+    exif: bool = True  # carry on what the camera wrote beside the photo: when, where, with what, by whom
     paint_ppi: float | None = Field(None, gt=0)  # painted pixels an inch; fewer make broader strokes, and are quicker
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tasks.errors import ParamsError
 from tasks.infer.source import Samples
-from tasks.infer.strips import STRIP, Strips
+from tasks.infer.strips import SRGB, STRIP, Strips
 from tasks.infer.tiff import Tiff
 
 JPEG_SIDE = 65_500  # px: libjpeg's bound
@@ -30,7 +30,7 @@ class Png(Strips):
         self._chunk(
             b"IHDR", struct.pack(">IIBBBBB", self._width, self._height, tags.depth, 6 if tags.alpha else 2, 0, 0, 0)
         )
-        self._chunk(b"iCCP", b"sRGB\0\0" + zlib.compress(tags.icc))
+        self._chunk(b"iCCP", (b"sRGB" if tags.icc == SRGB else b"profile") + b"\0\0" + zlib.compress(tags.icc))
         dots = round(tags.dpi / 0.0254)  # pHYs counts by the metre
         self._chunk(b"pHYs", struct.pack(">IIB", dots, dots, 1))
         if tags.exif:

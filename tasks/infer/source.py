@@ -1,6 +1,6 @@
 """A photograph at the size it is painted, read a tile at a time and resized only there."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 Pixels = NDArray[np.uint8]  # [height, width, 3], sRGB
 Samples = NDArray[Any]  # uint8 or uint16, [height, width, 3], or 4 with transparency, which is not multiplied in
 LOBES = 3  # Lanczos
+TOGETHER = 64  # places along an axis resized at once
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,10 @@ class Source:
             part = resized(self.photo, self.box, self.height, self.width, y, x)
         return to_values(torch.from_numpy(part)[None], white(self.photo.dtype))[0]
 
+    def area(self, rows: tuple[int, int], columns: tuple[int, int]) -> NDArray[np.float32]:
+        """The same as [h, w, 3]."""
+        return self.tile(rows, columns).permute(1, 2, 0).numpy()
+
     @property
     def _untouched(self) -> bool:
         box = self.box
@@ -63,25 +68,38 @@ def resized(
 ) -> NDArray[np.float32]:
     """Chosen rows and columns of `box` of `pixels` [H, W, C] seen as height x width px: float32 [rows, columns, C].
 
-    Lanczos with three lobes, widened where the picture shrinks, as two matrix products.
+    Lanczos with three lobes, widened where the picture shrinks, as products of matrices: for a few places at a time,
+    since each looks at few of the pixels that all of them look at.
     """
-    down, y = _weights(rows, box.top, box.height / height, pixels.shape[0])
-    across, x = _weights(columns, box.left, box.width / width, pixels.shape[1])
-    part = pixels[y, x].astype(np.float32)
-    tall = (down @ part.reshape(len(part), -1)).reshape(len(rows), -1, part.shape[2])
-    wide = np.matmul(across, tall)
-    return np.clip(wide, 0, white(pixels.dtype), out=wide)
+    down = list(_weights(rows, box.top, box.height / height, pixels.shape[0]))
+    across = list(_weights(columns, box.left, box.width / width, pixels.shape[1]))
+    top, left = (min(seen.start for _, seen in weights) for weights in (down, across))
+    bottom, right = (max(seen.stop for _, seen in weights) for weights in (down, across))
+    part = np.ascontiguousarray(np.moveaxis(pixels[top:bottom, left:right], 2, 0), np.float32)  # [C, .., ..]
+    tall = np.concatenate(
+        [np.matmul(shares, part[:, seen.start - top : seen.stop - top]) for shares, seen in down], axis=1
+    )
+    wide = np.concatenate(
+        [np.matmul(tall[..., seen.start - left : seen.stop - left], shares.T) for shares, seen in across], axis=2
+    )
+    return np.moveaxis(np.clip(wide, 0, white(pixels.dtype), out=wide), 0, 2)
 
 
-def _weights(places: NDArray[np.int64], start: float, scale: float, side: int) -> tuple[NDArray[np.float32], slice]:
-    """The share [places, taps] each input pixel has in each output pixel, and which input pixels those are."""
+def _weights(
+    places: NDArray[np.int64], start: float, scale: float, side: int
+) -> Iterator[tuple[NDArray[np.float32], slice]]:
+    """For a few output pixels at a time: the share [places, taps] each input pixel has, and which pixels those are.
+
+    `start` and `scale` lead from output pixels to input pixels, of which there are `side`.
+    """
     widened = max(scale, 1.0)
-    centres = start + (places + 0.5) * scale - 0.5
-    first = max(int(np.floor(centres.min() - LOBES * widened)), 0)
-    last = min(int(np.ceil(centres.max() + LOBES * widened)) + 1, side)
-    distance = (np.arange(first, last) - centres[:, None]) / widened
-    shares = np.where(np.abs(distance) < LOBES, np.sinc(distance) * np.sinc(distance / LOBES), 0.0)
-    return (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32), slice(first, last)
+    for first in range(0, len(places), TOGETHER):
+        centres = start + (places[first : first + TOGETHER] + 0.5) * scale - 0.5
+        low = max(int(np.floor(centres.min() - LOBES * widened)), 0)
+        high = min(int(np.ceil(centres.max() + LOBES * widened)) + 1, side)
+        distance = (np.arange(low, high) - centres[:, None]) / widened
+        shares = np.where(np.abs(distance) < LOBES, np.sinc(distance) * np.sinc(distance / LOBES), 0.0)
+        yield (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32), slice(low, high)
 
 
 def reflected(start: int, stop: int, side: int) -> NDArray[np.int64]:

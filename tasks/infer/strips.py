@@ -1,7 +1,6 @@
 """What every writer of prints shares: rows come in any portions, and are compressed in strips of equal height."""
 
 import struct
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -94,12 +93,11 @@ class Strips:
     def _end(self) -> None: ...
 
 
-def plain(bands: Iterable[Samples]) -> Iterator[Pixels]:
-    """Bands of rows as 8-bit RGB, what is transparent laid on white: for formats that hold no more."""
-    for rows in bands:
-        if rows.dtype == np.uint16:
-            rows = ((rows.astype(np.uint32) + 128) // 257).astype(np.uint8)
-        if rows.shape[2] == 4:
-            share = rows[..., 3:].astype(np.uint16)
-            rows = ((rows[..., :3] * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
-        yield rows
+def plain(rows: Samples) -> Pixels:
+    """Rows as 8-bit RGB, what is transparent laid on white: for formats that hold no more."""
+    if rows.dtype == np.uint16:
+        rows = ((rows.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if rows.shape[2] == 4:
+        share = rows[..., 3:].astype(np.uint16)
+        rows = ((rows[..., :3] * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
+    return rows

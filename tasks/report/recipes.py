@@ -14,6 +14,7 @@ from tasks.report.sets import folders
 from tasks.report.settings import Report
 
 MODELS, METRICS, PRINTS = "4-models", "5-metrics", "6-prints"
+PREVIEWS = "previews"  # beside prints, each made small
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,8 @@ def _prints(folder: Path, originals: Mapping[str, Path], album: Album, settings:
     paths = spread(sorted(folder.glob("*.png")), settings.prints) if settings.prints else []
     found: list[Print] = []
     for path in album.track(paths, "prints"):
-        after = album.whole(path, "painted", settings.print_side)
+        preview = folder / PREVIEWS / f"{path.stem}.jpg"  # the print itself may be of any size
+        after = album.whole(preview if preview.exists() else path, "painted", settings.print_side)
         if after is None:
             continue
         told: dict[str, Any] = read_json(path.with_suffix(".json")) if path.with_suffix(".json").exists() else {}
