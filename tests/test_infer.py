@@ -84,10 +84,11 @@ def deep(path: Path, alpha: bool) -> np.ndarray:
 def test_sixteen_bits_and_transparency_come_through_the_painting(tmp_path: Path, kind: str, alpha: bool) -> None:
     samples = deep(tmp_path / f"photo.{kind}", alpha)
     targets = (tmp_path / "print.tif", tmp_path / "print.png", tmp_path / "print.jpg")
-    infer.print_photo(
+    photo, _ = infer.print_photo(
         ("photo", tmp_path / f"photo.{kind}", origin()), targets, Model.of(Negative(), "abc"),
         Infer(tile=128, depth=16), {}, progress=Progress(io.StringIO()), scratch=tmp_path / "scratch",
     )  # fmt: skip
+    assert np.abs(photo - samples[..., :3] / 257)[samples[..., 3] > 0].max() <= 0.5
     for target in targets[:2]:
         found = cv2.imread(str(target), cv2.IMREAD_UNCHANGED)
         assert found.dtype == np.uint16

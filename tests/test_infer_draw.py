@@ -15,7 +15,7 @@ from tasks import infer
 from tasks.errors import ParamsError
 from tasks.infer import Infer
 from tasks.infer.best import chosen
-from tasks.infer.contours import enlarged, times_for
+from tasks.infer.contours import cleaned, enlarged, noise, times_for
 from tasks.progress import Progress
 
 
@@ -105,6 +105,17 @@ def test_enlarged_contours_are_firm_and_round() -> None:
     wrong = (large[..., 0] > 140) != (np.hypot(x, y) < 64)
     assert wrong.mean() < 0.01
     assert (np.abs(np.hypot(x, y)[wrong] - 64) < 6).all()  # three quarters of a pixel of the small disc
+
+
+def test_noise_is_measured_and_taken_away_and_colours_stay() -> None:
+    chance = np.random.default_rng(0)
+    noisy = np.clip(disc(64) + chance.normal(0, 9, (64, 64, 3)), 0, 255).astype(np.uint8)
+    assert noise(disc(64)) < 0.5
+    assert noise(noisy) == pytest.approx(9, rel=0.25)
+    assert np.array_equal(cleaned(disc(64)), disc(64))
+    rest = cleaned(noisy).astype(float) - disc(64)
+    assert rest.std() < 0.6 * (noisy.astype(float) - disc(64)).std()
+    assert np.abs(rest[20:44, 20:44].mean(axis=(0, 1))).max() < 3
 
 
 def test_what_is_flat_or_large_enough_stays_as_it_is() -> None:

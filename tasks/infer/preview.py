@@ -7,7 +7,8 @@ import numpy as np
 from PIL import Image
 
 from tasks.files import no_half_file
-from tasks.infer.source import Pixels
+from tasks.infer.source import Pixels, Samples
+from tasks.infer.strips import STRIP, plain
 
 SIDE = 1400  # px on the long side, at most
 FOLDER, QUALITY = "previews", 95
@@ -42,10 +43,11 @@ class Preview:
         return _averaged(np.concatenate(self._bands), self._size)
 
 
-def previewed(picture: Pixels) -> Pixels:
-    """A picture uint8 [H, W, 3] that is here whole, made small."""
+def previewed(picture: Samples) -> Pixels:
+    """A picture [H, W, 3] of 8 or 16 bits that is here whole, made small."""
     preview = Preview(picture.shape[0], picture.shape[1])
-    preview.write(picture)
+    for first in range(0, len(picture), STRIP):
+        preview.write(plain(picture[first : first + STRIP]))
     return preview.picture()
 
 
