@@ -174,7 +174,7 @@ def _picture_rows(canvas: Canvas, sheet: Sheet, alpha: Samples | None, start: in
         np.arange(start, stop), np.arange(sheet.picture_width),
     )  # fmt: skip
     share *= white(rows.dtype) / white(alpha.dtype)
-    return np.concatenate([rows, np.rint(share).astype(rows.dtype)], axis=2)
+    return np.concatenate([rows, np.rint(share).astype(rows.dtype, order="C")], axis=2)
 
 
 def _painted_rows(canvas: Canvas, sheet: Sheet, start: int, stop: int) -> Samples:
@@ -190,7 +190,7 @@ def _painted_rows(canvas: Canvas, sheet: Sheet, start: int, stop: int) -> Sample
         painted, box, sheet.picture_height, sheet.picture_width,
         np.arange(start, stop), np.arange(sheet.picture_width),
     )  # fmt: skip
-    return np.rint(rows).astype(painted.dtype)
+    return np.rint(rows).astype(painted.dtype, order="C")
 
 
 def _fitted(height: int, width: int, free_height: int, free_width: int, fit: Fit) -> tuple[int, int, Box]:
