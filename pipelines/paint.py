@@ -80,8 +80,8 @@ def _paint(
                 progress.say(refused[-1])
             continue
         proof.add(shown, [photo[1].name, painter.name])
-        for target in targets:
-            progress.say(f"{photo[1]} -> {target}")
+        for target in targets:  # a pyramid is looked at on its page
+            progress.say(f"{photo[1]} -> {target.with_suffix('.html') if target.suffix == '.dzi' else target}")
     wanted = len(photos) + len(missing)
     if len(refused) == wanted:
         raise BarenError(refused[0] if wanted == 1 else f"none of {wanted} was painted; {refused[0]}")
