@@ -19,6 +19,7 @@ from tasks.settings import Settings
 from tasks.train.adversarial import Adversarial, critic_loss, generator_loss
 from tasks.train.augment import Augment, Operation
 from tasks.train.average import averaged_copy
+from tasks.train.dcgan import PaintsFromNoise, first_weights
 from tasks.train.recipe import Losses, Pictures, Run
 from tasks.train.settings import Train as LoopSettings
 
@@ -117,20 +118,21 @@ class Critic(nn.Module):
         return self.layers(pictures)
 
 
-class Anime:
+class Anime(PaintsFromNoise):
     """The recipe; see tasks.train.recipe for what each member means."""
 
     name = "anime"
-    reads = ("to",)
+    shown = "faces"
 
     def __init__(self, networks: Networks, train: Train) -> None:
-        self.shapes, self.train, self.side = networks, train, networks.side
+        self.shapes, self.train = networks, train
+        self.side, self.noise = networks.side, networks.noise
         torch.manual_seed(train.seed)
         self.generator, self.critic = Generator(networks), Critic(networks)
         self.networks: dict[str, nn.Module] = {"generator": self.generator, "critic": self.critic}
         if train.first_weights == "dcgan":
             for network in self.networks.values():
-                network.apply(_first_weights)
+                network.apply(first_weights)
         self.averages: dict[str, nn.Module] = {"generator": averaged_copy(self.generator)}
         betas = (train.beta1, train.beta2)
         self.generator_optimizer = torch.optim.Adam(self.generator.parameters(), train.rate_generator, betas)
@@ -157,7 +159,7 @@ class Anime:
         return {"critic": critic, "generator": self.generator_loss}
 
     def _noise(self, like: Tensor) -> Tensor:
-        return torch.randn(len(like), self.shapes.noise, device=like.device)
+        return torch.randn(len(like), self.noise, device=like.device)
 
     def _critic_step(self, faces: Tensor, run: Run) -> Tensor:
         with torch.no_grad():
@@ -182,20 +184,6 @@ class Anime:
         return loss.detach()
 
     @torch.no_grad()
-    def paint(self, pictures: Pictures) -> Tensor:
-        """As many faces as there are pictures, from noise that is the same each time."""
-        noise = torch.randn(len(pictures["to"]), self.shapes.noise, generator=torch.Generator().manual_seed(0))
-        return self.averages["generator"](noise.to(pictures["to"].device))
-
-    def preview(self, pictures: Pictures) -> dict[str, Tensor]:
-        """Faces learned from above painted ones."""
-        return {"faces": pictures["to"], "painted": self.paint(pictures)}
-
-    def painter(self) -> nn.Module:
-        """The averaged generator, from noise [B,Z]; its `noise` is Z."""
-        return copy.deepcopy(self.averages["generator"]).eval()
-
-    @torch.no_grad()
     def judge(self, painted: Tensor) -> Tensor:
         """The critic's logit of each of [B,3,side,side], [B]: the higher, the more like a face it learned from."""
         return copy.deepcopy(self.critic).eval().to(painted.device)(painted).flatten()
@@ -213,11 +201,3 @@ class Anime:
 def build(networks: Networks, train: Train) -> Anime:
     """The recipe, untrained, its first weights drawn from train.seed."""
     return Anime(networks, train)
-
-
-def _first_weights(layer: nn.Module) -> None:
-    """Normal with deviation 0.02, the gains of batch norm about 1: as in the DCGAN paper."""
-    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.normal_(layer.weight, 0.0, 0.02)
-    elif isinstance(layer, nn.BatchNorm2d):
-        nn.init.normal_(layer.weight, 1.0, 0.02)

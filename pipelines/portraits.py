@@ -5,7 +5,6 @@ batch of paintings those of a batch of portraits (Salimans et al. 2016, arXiv:16
 are mirrored, and change in saturation and sharpness, before the critic sees them.
 """
 
-import copy
 import math
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -18,6 +17,7 @@ from torch.nn.functional import leaky_relu
 from tasks.settings import Settings
 from tasks.train.augment import Augment, Operation
 from tasks.train.average import averaged_copy
+from tasks.train.dcgan import PaintsFromNoise, first_weights
 from tasks.train.recipe import Losses, Pictures, Run
 from tasks.train.settings import Train as LoopSettings
 
@@ -90,20 +90,21 @@ class Critic(nn.Module):
         return self.logit(leaky_relu(features, 0.2)), features
 
 
-class Portraits:
+class Portraits(PaintsFromNoise):
     """The recipe; see tasks.train.recipe for what each member means."""
 
     name = "portraits"
-    reads = ("to",)
+    shown = "portraits"
 
     def __init__(self, networks: Networks, train: Train) -> None:
-        self.shapes, self.train, self.side = networks, train, networks.side
+        self.shapes, self.train = networks, train
+        self.side, self.noise = networks.side, networks.noise
         torch.manual_seed(train.seed)
         self.generator = Generator(networks.side, networks.filters, networks.noise)
         self.critic = Critic(networks.side, networks.filters, networks.features)
         self.networks: dict[str, nn.Module] = {"generator": self.generator, "critic": self.critic}
         for network in self.networks.values():
-            network.apply(_first_weights)
+            network.apply(first_weights)
         self.averages: dict[str, nn.Module] = {"generator": averaged_copy(self.generator)}
         betas = (train.beta1, train.beta2)
         self.generator_optimizer = torch.optim.Adam(self.generator.parameters(), train.rate_generator, betas)
@@ -124,7 +125,7 @@ class Portraits:
     def step(self, step: int, pictures: Pictures, run: Run) -> Losses:
         """One step of the critic, then one of the generator, on the same paintings."""
         portraits = pictures["to"]
-        noise = torch.randn(len(portraits), self.shapes.noise, device=portraits.device)
+        noise = torch.randn(len(portraits), self.noise, device=portraits.device)
         painted = run(self.generator, noise)
         losses = self._critic_step(portraits, painted.detach(), run)
         return {**losses, **self._generator_step(portraits, painted, run)}
@@ -153,20 +154,6 @@ class Portraits:
         self.critic.requires_grad_(True)
         return {"matching": matching.detach(), "fooling": fooling.detach()}
 
-    @torch.no_grad()
-    def paint(self, pictures: Pictures) -> Tensor:
-        """As many paintings as there are portraits, from noise that is the same each time."""
-        noise = torch.randn(len(pictures["to"]), self.shapes.noise, generator=torch.Generator().manual_seed(0))
-        return self.averages["generator"](noise.to(pictures["to"].device))
-
-    def preview(self, pictures: Pictures) -> dict[str, Tensor]:
-        """Portraits above paintings."""
-        return {"portraits": pictures["to"], "painted": self.paint(pictures)}
-
-    def painter(self) -> nn.Module:
-        """The averaged generator, from noise [B,Z]; its `noise` is Z."""
-        return copy.deepcopy(self.averages["generator"]).eval()
-
     def state(self) -> dict[str, Any]:
         """The strength of augmentation, and what it follows."""
         return self.augment.state()
@@ -179,11 +166,3 @@ class Portraits:
 def build(networks: Networks, train: Train) -> Portraits:
     """The recipe, untrained, its first weights drawn from train.seed."""
     return Portraits(networks, train)
-
-
-def _first_weights(layer: nn.Module) -> None:
-    """Normal with deviation 0.02, the gains of batch norm about 1: as in the DCGAN paper (arXiv:1511.06434)."""
-    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-        nn.init.normal_(layer.weight, 0.0, 0.02)
-    elif isinstance(layer, nn.BatchNorm2d):
-        nn.init.normal_(layer.weight, 1.0, 0.02)

@@ -5,7 +5,6 @@ Two forms. `plain` is the article's: the DCGAN's layers, as many as the side nee
 new layers that fade in, and as a rule the Wasserstein loss with a gradient penalty (Gulrajani et al. 2017).
 """
 
-import copy
 import math
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -20,6 +19,7 @@ from tasks.settings import Settings
 from tasks.train.adversarial import critic_loss, generator_loss
 from tasks.train.augment import Augment, Operation
 from tasks.train.average import averaged_copy
+from tasks.train.dcgan import PaintsFromNoise
 from tasks.train.equalised import Deviation, EqualConv, EqualLinear, PixelNorm
 from tasks.train.recipe import Losses, Pictures, Run
 from tasks.train.settings import Train as LoopSettings
@@ -226,15 +226,15 @@ class Painter(nn.Module):
         return interpolate(self.generator(noise).clamp(-1, 1), scale_factor=float(self.times))
 
 
-class Progressive:
+class Progressive(PaintsFromNoise):
     """The recipe; see tasks.train.recipe for what each member means."""
 
     name = "progressive"
-    reads = ("to",)
 
     def __init__(self, networks: Networks, train: Train) -> None:
         _require_sense(networks, train)
-        self.shapes, self.train, self.side = networks, train, networks.side
+        self.shapes, self.train = networks, train
+        self.side, self.noise = networks.side, networks.noise
         self.grows_from = tuple(_sides(SMALLEST[networks.form], networks.side // 2))  # checkpoints it goes on from
         self.augment = Augment(train.augment, train.strength)
         self.since = 0  # the step the level, or its fading, began at
@@ -301,7 +301,7 @@ class Progressive:
     def step(self, step: int, pictures: Pictures, run: Run) -> Losses:
         """One step of the critic, then one of the generator, on the same paintings."""
         real = self._at_level(pictures["to"])
-        painted = run(self.generator, torch.randn(len(real), self.shapes.noise, device=real.device))
+        painted = run(self.generator, torch.randn(len(real), self.noise, device=real.device))
         losses = self._critic_step(self.augment(real), self.augment(painted.detach()), run)
         self.critic.requires_grad_(False)
         fooling = generator_loss(self.train.loss, run(self.critic, self.augment(painted)))
@@ -345,21 +345,10 @@ class Progressive:
         """The critic's logit of each picture [B,3,side,side]: [B], higher for what looks more real."""
         return self.critic.eval()(avg_pool2d(pictures, pictures.shape[-1] // self.at)).flatten()
 
-    @torch.no_grad()
-    def paint(self, pictures: Pictures) -> Tensor:
-        """As many paintings as there are pictures, from noise that is the same each time."""
-        noise = torch.randn(len(pictures["to"]), self.shapes.noise, generator=torch.Generator().manual_seed(0))
-        return self.painter()(noise.to(pictures["to"].device))
-
-    def preview(self, pictures: Pictures) -> dict[str, Tensor]:
-        """Pictures above paintings."""
-        return {"pictures": pictures["to"], "painted": self.paint(pictures)}
-
-    def painter(self) -> nn.Module:
-        """The averaged generator, from noise [B,Z]; its `noise` is Z."""
-        average = copy.deepcopy(self.averages["generator"]).eval()
+    def _paints(self) -> nn.Module:
+        average = self.averages["generator"]
         assert isinstance(average, Generator)
-        return Painter(average, self.side, self.shapes.noise)
+        return Painter(average, self.side, self.noise)
 
     def state(self) -> dict[str, Any]:
         """How far it has grown, since when, and the strength of augmentation."""

@@ -139,6 +139,19 @@ def test_more_epochs_go_on_from_a_finished_run_to_the_same_bits(tmp_path: Path) 
     assert weights(more / "last") == weights(four / "last")
 
 
+def test_rates_fall_at_the_end_of_a_run(tmp_path: Path) -> None:
+    recipe = travelgan.build(shapes(), settings := small(steady=0.5, rate_critic=0.25))
+    step, rates = recipe.step, []
+
+    def noting(number: int, *rest: Any) -> Mapping[str, Tensor]:
+        rates.append(recipe.critic_optimizer.param_groups[0]["lr"])
+        return step(number, *rest)
+
+    recipe.step = noting  # type: ignore[method-assign]
+    trained(tmp_path, settings, recipe=recipe)
+    assert rates == pytest.approx([0.25] * 4 + [0.25 * 2 / 3, 0.25 / 3])
+
+
 def test_other_pictures_fine_tune_a_finished_run(tmp_path: Path) -> None:
     first = trained(tmp_path / "first", small())
     settings = small(epochs=1, rate_critic=1e-5)

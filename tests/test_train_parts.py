@@ -11,11 +11,12 @@ from tiny_run import Pictures, small
 from torch import Tensor, nn
 
 from tasks.errors import ParamsError
-from tasks.train.average import averaged_copy, decay_at, update_average
+from tasks.train.average import averaged_copy, decay_at, measure_statistics, update_average
 from tasks.train.board import as_grid
 from tasks.train.calm import calm_loss
 from tasks.train.judge import Judge
 from tasks.train.precision import Precision, seed_chance
+from tasks.train.rates import full, halve, share_at, take_share
 from tasks.train.spectral import fold_spectrum, normalise_spectrum
 from tasks.train.watch import Watch
 
@@ -37,6 +38,21 @@ def test_calm_asks_for_quiet_where_the_picture_is_quiet() -> None:
     assert float(calm_loss(flat + 0.9, flat - 0.9)) == 0  # of whatever colour
 
 
+def test_rates_stand_then_fall_to_zero() -> None:
+    assert [share_at(step, 8, 0.5) for step in range(9)] == [1.0] * 5 + [0.75, 0.5, 0.25, 0.0]
+    assert {share_at(step, 8, 1.0) for step in range(9)} == {1.0}
+
+
+def test_a_fallen_rate_is_a_share_of_the_one_params_name() -> None:
+    optimizer = torch.optim.Adam([torch.zeros(1, requires_grad=True)], 0.5)
+    for share in (0.5, 0.25):
+        take_share([optimizer], share)
+    assert optimizer.param_groups[0]["lr"] == 0.125
+    halve([optimizer])
+    take_share([optimizer], 0.5)
+    assert (full(optimizer), optimizer.param_groups[0]["lr"]) == ([0.25], 0.125)
+
+
 def test_the_average_moves_by_its_decay_and_takes_buffers_whole() -> None:
     network = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1))
     average = averaged_copy(network)
@@ -47,6 +63,20 @@ def test_the_average_moves_by_its_decay_and_takes_buffers_whole() -> None:
     update_average(average, network, 0.75)
     assert float(average[0].weight) == 0.25
     assert float(average[1].running_mean) == 5.0
+
+
+def test_an_averages_statistics_are_of_its_own_weights() -> None:
+    """What paints is then as lively as what learns; frozen norms, and those not reached, stay as they are."""
+    torch.manual_seed(0)
+    network = nn.Sequential(*(nn.BatchNorm2d(1) for _ in range(3)))
+    average, shown = averaged_copy(network), torch.randn(64, 1, 4, 4) * 3 + 5
+    network[1].eval()
+    measure_statistics({"g": average}, {"g": network}, lambda: [average[0](part) for part in shown.chunk(2)])
+    assert float(average[0].running_mean) == pytest.approx(float(shown.mean()), rel=1e-4)
+    assert float(average[0].running_var) == pytest.approx(float(shown.var()), rel=0.01)
+    assert average[0](shown).std().item() == pytest.approx(1, abs=0.01)
+    assert [float(norm.running_mean) for norm in average[1:]] == [0.0, 0.0]
+    assert not any(norm.training for norm in average)
     assert decay_at(0, 32, 1000) < 1e-6  # the first weights are forgotten at once
     assert decay_at(10**6, 32, 1000) == 0.5 ** (32 / 1000)
     assert decay_at(10**6, 32, 0) == 0.0

@@ -17,8 +17,8 @@ from torch import Tensor
 from tasks.errors import CheckpointError, Stopped, TrainingFailed
 from tasks.files import read_json, write_json
 from tasks.progress import Progress
-from tasks.train import checkpoint
-from tasks.train.average import decay_at, update_average
+from tasks.train import checkpoint, rates
+from tasks.train.average import decay_at, measure_statistics, update_average
 from tasks.train.board import Board, NoBoard
 from tasks.train.checkpoint import Point
 from tasks.train.engine import Engine
@@ -34,7 +34,6 @@ from tasks.train.settings import Train
 
 LONG = 300  # steps, beside which a probe of the device is little
 EXPLODED = 1e8  # no loss of a sound GAN comes near it; no number is not below it either
-RATES = ("lr", "initial_lr")  # of an optimizer's group: what it takes, and what that falls from
 
 
 class Exploded(TrainingFailed):
@@ -141,6 +140,7 @@ class Training:
             self.engine.place(self.recipe)
             self._measure_pace(self.num_steps)
             self.preview.best = math.inf  # networks that grew are judged anew: the best must be of the full size
+        rates.take_share(self.recipe.optimizers.values(), rates.share_at(step, self.num_steps, self.settings.steady))
         pictures = self._pictures(step)
         seed_chance(self.settings.seed, step)
         self._sum(self.recipe.step(step, pictures, self.engine.run))
@@ -165,9 +165,7 @@ class Training:
             raise failure
         self._return()
         self.went_back = True
-        for optimizer in self.recipe.optimizers.values():
-            for group in optimizer.param_groups:
-                group |= {key: group[key] / 2 for key in RATES if key in group}
+        rates.halve(self.recipe.optimizers.values())
         self.progress.say(f"{failure}; gone back to step {self.done:,} with all rates halved, this once")
 
     def _take_less(self, failure: torch.OutOfMemoryError) -> None:
@@ -215,10 +213,7 @@ class Training:
 
     def _start_from(self, folder: Path) -> None:
         """Begin with another run's checkpoint, at the rates that the params name now."""
-        rates = {
-            name: [{key: group[key] for key in RATES if key in group} for group in optimizer.param_groups]
-            for name, optimizer in self.recipe.optimizers.items()
-        }
+        named = {name: rates.full(optimizer) for name, optimizer in self.recipe.optimizers.items()}
         if checkpoint.feeds_of(folder, self.recipe) == self._fingerprints():
             self._load(folder)
             best = folder.with_name("best")
@@ -234,8 +229,8 @@ class Training:
                 "at step 0"
             )
         for name, optimizer in self.recipe.optimizers.items():
-            for group, named in zip(optimizer.param_groups, rates.get(name, []), strict=False):
-                group |= {key: rate / 2 if self.went_back else rate for key, rate in named.items()}
+            for group, rate in zip(optimizer.param_groups, named.get(name, []), strict=False):
+                group[rates.FULL] = rate / 2 if self.went_back else rate
 
     def _save(self, which: str, score: float | None = None) -> None:
         """Write a checkpoint; weights spoiled by a loss that is no number are never saved over sound ones."""
@@ -280,6 +275,8 @@ class Training:
 
     def _look(self) -> None:
         """Paint the fixed pictures, keep this moment as the best so far if it is, and say what warns."""
+        if self.settings.average_half_life > 0:
+            measure_statistics(self.recipe.averages, self.recipe.networks, self.preview.paint)
         look = self.preview.look(self.board, self.done, self._epoch())
         if told := getattr(self.recipe, "told", None):
             told(look.distance)  # a recipe that grows when it comes no nearer

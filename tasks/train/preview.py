@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from tasks.train.board import Board
 from tasks.train.judge import Judge
 from tasks.train.recipe import Pictures, Recipe
@@ -35,10 +37,14 @@ class Preview:
         board.grid("reals", self._few, 0)
         board.grid("untrained", self._recipe.preview(self._few), 0)
 
+    def paint(self) -> Tensor:
+        """What the recipe makes of the fixed pictures now, [B,3,H,W] in (-1,1)."""
+        return self._recipe.paint(self._fixed)
+
     def look(self, board: Board, step: int, epoch: float) -> Look:
         """Paint, judge and show."""
         board.grid(f"step-{step:06}", self._recipe.preview(self._few), step)
-        painted = self._recipe.paint(self._fixed)
+        painted = self.paint()
         found, seen = self._judge.of(painted), self._watch.look(painted)
         is_best, warning = found.distance < self.best, seen.warning()
         self.best = min(found.distance, self.best)

@@ -41,6 +41,7 @@ class Train(Settings):
     micro_batch: int | None = Field(
         None, ge=1
     )  # pictures in memory at a time; None: all of a batch, and fewer if it must
+    steady: float = Field(1.0, ge=0, le=1)  # share of the run with the full rates, which then fall evenly to zero
     population: Population = Field(default_factory=Population)
     average_half_life: int = Field(10_000, ge=0)  # pictures after which a weight counts half in the moving average
     preview_every: int = Field(1, ge=1)  # epochs from one sample grid, and one look for the best, to the next

@@ -1,0 +1,42 @@
+"""What recipes that paint from noise share: the DCGAN's first weights, and painting with the averaged generator."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from tasks.train.recipe import Pictures
+
+
+def first_weights(layer: nn.Module) -> None:
+    """Normal with deviation 0.02, the gains of batch norm about 1: as in the DCGAN paper (arXiv:1511.06434)."""
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.normal_(layer.weight, 0.0, 0.02)
+    elif isinstance(layer, nn.BatchNorm2d):
+        nn.init.normal_(layer.weight, 1.0, 0.02)
+
+
+class PaintsFromNoise:
+    """Half a recipe: paints with averages["generator"], from noise [B,Z] to [B,3,side,side]; Z is `noise`."""
+
+    reads = ("to",)
+    shown = "pictures"  # what the picture set shows
+    noise: int
+    averages: dict[str, nn.Module]
+
+    @torch.no_grad()
+    def paint(self, pictures: Pictures) -> Tensor:
+        """As many paintings as there are pictures, from noise that is the same each time."""
+        noise = torch.randn(len(pictures["to"]), self.noise, generator=torch.Generator().manual_seed(0))
+        return self._paints()(noise.to(pictures["to"].device))
+
+    def preview(self, pictures: Pictures) -> dict[str, Tensor]:
+        """Pictures learned from above painted ones."""
+        return {self.shown: pictures["to"], "painted": self.paint(pictures)}
+
+    def painter(self) -> nn.Module:
+        """The averaged generator, from noise [B,Z]; its `noise` is Z."""
+        return copy.deepcopy(self._paints()).eval()
+
+    def _paints(self) -> nn.Module:
+        return self.averages["generator"]
