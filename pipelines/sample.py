@@ -24,9 +24,7 @@ def main(argv: Sequence[str]) -> int:
         raise ParamsError(f"--out {out} lies inside {DATA}, which belongs to the stages; choose a folder of your own")
 
     from pipelines.params import Params
-    from pipelines.stages import EXAMPLES, learned_from, pictures_of
-    from tasks import train
-    from tasks.files import sha256_file
+    from pipelines.stages import EXAMPLES, learned_from, open_painter, pictures_of
     from tasks.infer import device_to_paint_on
     from tasks.infer.sampling import Sampling, run
 
@@ -35,17 +33,16 @@ def main(argv: Sequence[str]) -> int:
     recipe = Params.load().recipe(chosen.recipe)
     if recipe.module.KIND != "noise":
         raise ParamsError(f"{recipe.name} paints photographs, not from noise; run python -m pipelines paint PHOTO")
-    best = DATA / "4-models" / recipe.name / "best"
-    built = recipe.module.build(recipe.networks, recipe.train)
+    best = open_painter(recipe)
     run(
-        network=train.load_painter(best, built),
+        network=best.network,
         examples=pictures_of(recipe, "to", "train", EXAMPLES, progress),
         out=out,
         sampling=sampling,
         progress=progress,
         device=device_to_paint_on(),
-        score=getattr(built, "judge", None),
-        checkpoint=sha256_file(best / "weights.safetensors"),
+        score=best.score,
+        checkpoint=best.key,
         learned_from=learned_from(recipe, progress),
     )
     progress.say(f"{chosen.n} of {chosen.best_of} samples -> {out}")

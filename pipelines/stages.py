@@ -264,15 +264,14 @@ def _infer(recipe: RecipeParams, progress: Progress) -> None:
 
     out = DATA / "6-prints" / recipe.name
     if recipe.module.KIND == "noise":
-        built = recipe.module.build(recipe.networks, recipe.train)
-        best = _opened(recipe, built, "best")
+        best = open_painter(recipe)
         infer.draw(
             network=best.network,
             examples=pictures_of(recipe, "to", "train", EXAMPLES, progress),
             out=out,
             settings=recipe.infer,
             progress=progress,
-            score=getattr(built, "judge", None),  # by the networks that were opened
+            score=best.score,
             checkpoint=best.key,
             learned_from=learned_from(recipe, progress),
         )
@@ -292,16 +291,14 @@ def _infer(recipe: RecipeParams, progress: Progress) -> None:
 
 def open_painter(recipe: RecipeParams, which: str = "best") -> "Trained":
     """A trained model of `recipe` to paint with: best, last, or seed-N where several seeds were kept."""
-    return _opened(recipe, recipe.module.build(recipe.networks, recipe.train), which)
-
-
-def _opened(recipe: RecipeParams, built: Any, which: str) -> "Trained":
     from tasks.infer import Trained
     from tasks.train import load_painter
 
     model = DATA / "4-models" / recipe.name
     folder = model / which / "best" if which.startswith("seed-") else model / which
-    return Trained(which, load_painter(folder, built, recipe.infer.back), sha256_file(folder / "weights.safetensors"))
+    built: Any = recipe.module.build(recipe.networks, recipe.train)
+    network = load_painter(folder, built, recipe.infer.back)  # which also opens what the score is taken with
+    return Trained(which, network, sha256_file(folder / "weights.safetensors"), getattr(built, "judge", None))
 
 
 def kept_seeds(model: Path) -> list[str]:

@@ -15,7 +15,7 @@ PACKAGES = ("flows", "pipelines", "tasks", "benchmarks")
 MODULES = sorted(path for package in (*PACKAGES, "tests") for path in (ROOT / package).rglob("*.py"))
 OURS = [path for path in MODULES if path.relative_to(ROOT).parts[0] != "tests"]
 ATTICS = {"utils", "util", "common", "helpers", "helper", "misc", "core"}
-PARAMS = [ROOT / "params.yaml", ROOT / "params.full.yaml"]
+PARAMS = [ROOT / "params.yaml", ROOT / "params.full.yaml", ROOT / "params.sanity.yaml"]
 
 
 def name(path: Path) -> str:
@@ -102,7 +102,7 @@ def test_every_picture_set_has_its_curation_and_every_recipe_its_file() -> None:
 
 
 def test_both_sizes_of_params_have_the_same_keys() -> None:
-    small, full = PARAMS
+    small, full, _ = PARAMS
     demonstration, articles = (yaml.safe_load(path.read_text()) for path in (small, full))
     assert demonstration.keys() == articles.keys()
     assert set(demonstration["recipes"]) <= set(articles["recipes"])

@@ -19,9 +19,10 @@ def content() -> dict[str, Any]:
     return copy.deepcopy(yaml.safe_load((ROOT / "params.yaml").read_text()))
 
 
-def test_both_files_are_right_and_have_the_same_recipes() -> None:
-    demonstration, full = (Params.load(ROOT / name) for name in ("params.yaml", "params.full.yaml"))
-    for params in (demonstration, full):
+def test_what_is_shipped_is_right_and_both_sizes_have_the_same_recipes() -> None:
+    files = ("params.yaml", "params.full.yaml", "params.sanity.yaml")
+    demonstration, full, sanity = (Params.load(ROOT / name) for name in files)
+    for params in (demonstration, full, sanity):
         params.check()
     assert set(full.recipes) == set(demonstration.recipes) == set(known_recipes())
 

@@ -42,11 +42,12 @@ Photo = tuple[str, Path, Origin]  # id, file, where it came from
 
 @dataclass(frozen=True)
 class Trained:
-    """A network to paint with, [B, 3, H, W] in (-1, 1) to the same shape; `key` (a hash) stands for its weights."""
+    """A network to paint with, [B, 3, H, W] in (-1, 1) to the same shape, or noise [B, network.noise] to that."""
 
     name: str  # "best", or "seed-3": prints beside those of the first lie in a folder called so
     network: "nn.Module"
-    key: str
+    key: str  # a hash that stands for its weights
+    score: "Callable[[Tensor], Tensor] | None" = None  # its critic's, of pictures [B, 3, H, W]; see tasks.infer.drawing
 
 
 def run(
