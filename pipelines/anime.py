@@ -19,7 +19,7 @@ from tasks.settings import Settings
 from tasks.train.adversarial import Adversarial, critic_loss, generator_loss
 from tasks.train.augment import Augment, Operation
 from tasks.train.average import averaged_copy
-from tasks.train.dcgan import PaintsFromNoise, first_weights
+from tasks.train.dcgan import Enlarge, PaintsFromNoise, enlarging, first_weights
 from tasks.train.recipe import Losses, Pictures, Run
 from tasks.train.settings import Train as LoopSettings
 
@@ -32,6 +32,7 @@ class Networks(Settings):
     side: int = Field(96, ge=24)  # of the square pictures, in pixels: 12 doubled some times
     filters: int = Field(64, ge=4)  # of the layer next to the picture; doubled at each halving
     noise: int = Field(100, ge=1)  # length of the vector that a face is made from
+    enlarge: Enlarge = "transposed"  # the article's; resized paints less grain, and takes longer
     residual: int = Field(0, ge=0)  # residual blocks behind each layer of both networks; the article has none
 
     @field_validator("side")
@@ -89,10 +90,12 @@ class Generator(nn.Module):
         widths = shapes.widths
         layers: list[nn.Module] = []
         for level, (before, after) in enumerate(zip([shapes.noise, *widths], widths, strict=False)):
-            kernel, stride, padding = (4, 2, 1) if level else (4, 1, 0)
-            layers += [nn.ConvTranspose2d(before, after, kernel, stride, padding, bias=False)]
+            if level:
+                layers += [enlarging(shapes.enlarge, before, after, 2)]
+            else:
+                layers += [nn.ConvTranspose2d(before, after, 4, 1, 0, bias=False)]
             layers += [nn.BatchNorm2d(after), nn.ReLU(), *(Residual(after, 0.0) for _ in range(shapes.residual))]
-        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], 3, 5, 3, 1, bias=False), nn.Tanh())
+        self.layers = nn.Sequential(*layers, enlarging(shapes.enlarge, widths[-1], 3, 3), nn.Tanh())
 
     def forward(self, noise: Tensor) -> Tensor:
         """Paint from `noise`, float [B,Z], normally distributed."""

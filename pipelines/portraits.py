@@ -17,7 +17,7 @@ from torch.nn.functional import leaky_relu
 from tasks.settings import Settings
 from tasks.train.augment import Augment, Operation
 from tasks.train.average import averaged_copy
-from tasks.train.dcgan import PaintsFromNoise, first_weights
+from tasks.train.dcgan import Enlarge, PaintsFromNoise, enlarging, first_weights
 from tasks.train.recipe import Losses, Pictures, Run
 from tasks.train.settings import Train as LoopSettings
 
@@ -30,6 +30,7 @@ class Networks(Settings):
     side: int = Field(64, ge=16)  # of the square pictures, in pixels: 4 doubled some times
     filters: int = Field(64, ge=4)  # of the layer next to the picture; doubled at each halving
     noise: int = Field(100, ge=1)  # length of the vector that a painting is made from
+    enlarge: Enlarge = "transposed"  # the article's; resized paints less grain, and takes longer
     features: int = Field(1024, ge=2)  # of the critic's last layer, which the generator matches
 
     @field_validator("side")
@@ -55,14 +56,14 @@ class Train(LoopSettings):
 class Generator(nn.Module):
     """Noise [B,Z] -> 4x4, doubled until [B,3,side,side] in (-1,1): transposed convolutions, batch norm, ReLU."""
 
-    def __init__(self, side: int, filters: int, noise: int) -> None:
+    def __init__(self, side: int, filters: int, noise: int, enlarge: Enlarge) -> None:
         super().__init__()
         self.noise = noise
         widths = [filters * 2**level for level in reversed(range(int(math.log2(side // 4))))]
         layers: list[nn.Module] = [nn.ConvTranspose2d(noise, widths[0], 4, 1, 0, bias=False)]
         for before, after in zip(widths, [*widths[1:], 0], strict=True):
             layers += [nn.BatchNorm2d(before), nn.ReLU()]
-            layers += [nn.ConvTranspose2d(before, after or 3, 4, 2, 1, bias=False)]
+            layers += [enlarging(enlarge, before, after or 3, 2)]
         self.layers = nn.Sequential(*layers, nn.Tanh())
 
     def forward(self, noise: Tensor) -> Tensor:
@@ -100,7 +101,7 @@ class Portraits(PaintsFromNoise):
         self.shapes, self.train = networks, train
         self.side, self.noise = networks.side, networks.noise
         torch.manual_seed(train.seed)
-        self.generator = Generator(networks.side, networks.filters, networks.noise)
+        self.generator = Generator(networks.side, networks.filters, networks.noise, networks.enlarge)
         self.critic = Critic(networks.side, networks.filters, networks.features)
         self.networks: dict[str, nn.Module] = {"generator": self.generator, "critic": self.critic}
         for network in self.networks.values():

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from pipelines import anime
 from tasks.errors import ParamsError
+from tasks.train.dcgan import enlarging
 
 SMALL = {"side": 24, "filters": 4, "noise": 8}
 
@@ -39,6 +40,16 @@ def test_the_articles_networks_have_their_sizes() -> None:
     assert num_weights(recipe.critic) == 2_767_296
     last = [layer for layer in recipe.generator.modules() if isinstance(layer, nn.ConvTranspose2d)][-1]
     assert (last.kernel_size, last.stride, last.padding) == ((5, 5), (3, 3), (1, 1))
+
+
+def test_what_is_enlarged_evenly_has_no_grid() -> None:
+    """Untrained, a transposed convolution paints one: its columns differ by their place modulo 3."""
+    torch.manual_seed(0)
+    flat = torch.ones(1, 8, 8, 8)
+    for how, grid in (("transposed", True), ("resized", False)):
+        inside = enlarging(how, 8, 3, 3)(flat).detach()[0, :, 6:-6, 6:-6]  # away from the borders
+        assert inside.shape == (3, 12, 12)
+        assert (float(inside.std(dim=2).max()) > 1e-3) == grid, how
 
 
 @pytest.mark.parametrize("side", [24, 48, 192])

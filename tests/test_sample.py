@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from pipelines import anime, cyclegan, progressive, sample, travelgan
+from pipelines import anime, cyclegan, portraits, progressive, sample, travelgan
 from tasks.errors import ParamsError
 from tasks.infer.export import export
 from tasks.infer.latent import around, between
@@ -85,6 +85,9 @@ def test_an_animation_ends_where_it_began() -> None:
 
 PAINTERS = {
     "anime": lambda: anime.build(anime.Networks.read({"side": 24, "filters": 4, "noise": 8}, ""), anime.Train()),
+    "portraits": lambda: portraits.build(
+        portraits.Networks.read({"side": 16, "filters": 4, "noise": 8, "enlarge": "resized"}, ""), portraits.Train()
+    ),
     "progressive": lambda: progressive.build(
         progressive.Networks.read({"side": 16, "first": 16, "filters": 4, "widest": 8, "form": "karras"}, ""),
         progressive.Train(),

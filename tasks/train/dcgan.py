@@ -1,11 +1,27 @@
-"""What recipes that paint from noise share: the DCGAN's first weights, and painting with the averaged generator."""
+"""What recipes that paint from noise share: the DCGAN's layers, first weights, painting with the averaged generator."""
 
 import copy
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from tasks.train.recipe import Pictures
+
+Enlarge = Literal["transposed", "resized"]
+
+
+def enlarging(how: Enlarge, before: int, after: int, times: int) -> nn.Module:
+    """[B,before,H,W] -> [B,after,times*H,times*W], no biases.
+
+    transposed: a convolution of kernel 2 + times, as in the DCGAN; resized: a 3x3 one of what was enlarged evenly, more
+    work and none of the grain and chequers that the other paints until it has learned not to (Odena et al. 2016,
+    Deconvolution and Checkerboard Artifacts, doi:10.23915/distill.00003).
+    """
+    if how == "transposed":
+        return nn.ConvTranspose2d(before, after, 2 + times, times, 1, bias=False)
+    evenly = nn.Upsample(scale_factor=float(times), mode="bilinear")
+    return nn.Sequential(evenly, nn.Conv2d(before, after, 3, 1, 1, bias=False))
 
 
 def first_weights(layer: nn.Module) -> None:
