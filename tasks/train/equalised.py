@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, linear
 
+BATCH = 16  # pictures, as usual
+
 
 class EqualConv(nn.Conv2d):
     """A convolution whose weights are normal with deviation 1 and are scaled by gain / sqrt(fan in) when used.
@@ -60,8 +62,11 @@ class Deviation(nn.Module):
 
 
 def _scaled(input: Tensor, weight: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Both, the shorter one scaled: the product is the same, and small pictures have many more weights than pixels."""
-    return (input, weight * scale) if weight.numel() < input.numel() else (input * scale, weight)
+    """Both, the shorter one scaled: the product is the same, and small pictures have many more weights than pixels.
+
+    The batch itself does not decide: an exported painter takes any.
+    """
+    return (input, weight * scale) if weight.numel() < BATCH * input[0].numel() else (input * scale, weight)
 
 
 def _equalised(layer: nn.Conv2d | nn.Linear, gain: float) -> float:
