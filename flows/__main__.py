@@ -140,7 +140,8 @@ def _tidy(asked: argparse.Namespace) -> int:
     from flows.turn import turn
 
     operations, now = Operations.load(), datetime.now(UTC)
-    with server(), turn("tidying up", print) if asked.yes else nullcontext():  # no stage is storing anything meanwhile
+    alone = turn("tidying up", print) if asked.yes else nullcontext()  # no stage is storing anything meanwhile
+    with nullcontext() if asked.remote else server(), alone:
         for pile in remote_piles(operations, now, asked.remote) if asked.remote else piles(operations, now):
             print(pile.said)
             if asked.yes:

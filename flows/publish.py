@@ -1,5 +1,8 @@
 """Versions beyond this disk: their data on the DVC remote, their branch and tags on a git remote, where one is set."""
 
+import random
+import re
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -8,7 +11,7 @@ from typing import Any
 
 from flows.dvc import dvc
 from flows.settings import Operations
-from flows.versions import TRIES, Git, name_version
+from flows.versions import MANY, TRIES, Git, many
 from tasks.errors import BarenError
 from tasks.files import SCRATCH, fingerprint, read_json, write_json
 
@@ -96,7 +99,8 @@ def publish(operations: Operations, say: Callable[[str], None], root: Path = Pat
 
 
 def _push_branch(git: Git, remote: str, ref: str) -> None:
-    for _ in range(TRIES):
+    for number in range(2 * TRIES):
+        time.sleep(random.uniform(0, 0.3 * number))  # or machines that met once would meet again
         ours = git.commit_of(ref)
         if git.push(remote, ref):
             return
@@ -108,11 +112,16 @@ def _push_branch(git: Git, remote: str, ref: str) -> None:
 
 def _push_tag(git: Git, remote: str, tag: str) -> str:
     """Push one tag, under the next free number where another machine has that moment; gives its name."""
-    while not git.push(remote, f"refs/tags/{tag}"):
-        other = name_version(git, tag, git.commit_of(f"refs/tags/{tag}"))
-        git.forget([tag])
-        tag = other
-    return tag
+    if git.push(remote, f"refs/tags/{tag}"):
+        return tag
+    moment, commit = re.sub(r"-\d+$", "", tag), git.commit_of(f"refs/tags/{tag}")
+    for other in (f"{moment}-{number}" for number in range(2, MANY)):
+        if git.move(f"refs/tags/{other}", commit, ""):
+            published = git.push(remote, f"refs/tags/{other}")
+            git.forget([tag] if published else [other])
+            if published:
+                return other
+    raise many(moment)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ its branch are never touched. A commit holds HEAD's tree with the present dvc.lo
 """
 
 import os
+import re
 import subprocess
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,8 @@ from pathlib import Path
 
 from tasks.errors import BarenError
 
+MANY = 1000  # versions of one moment, which no clock that is well gives
+MET = re.compile("but expected|already exists|File exists")  # what git says of a ref that another push holds
 TRIES = 5  # against others who commit on the same branch at the same moment
 FILES = ("dvc.lock", "dvc.yaml", "params.yaml")
 PATIENCE = 600.0  # seconds that a git remote has to answer
@@ -91,7 +94,8 @@ class Git:
         """
         done = self._ask("push", "--porcelain", "--quiet", remote, *refs)
         refused = [line for line in done.stdout.splitlines() if line.startswith("!")]
-        if refused and all("[rejected]" in line for line in refused):
+        met = bool(MET.search(done.stderr))  # at the remote itself: another push was faster by a moment
+        if refused and all("[rejected]" in line or (met and "failed to update ref" in line) for line in refused):
             return False
         if done.returncode:
             raise _failed("push", f"{done.stderr} {' '.join(refused)}")
@@ -207,14 +211,19 @@ def keep_version(branch: str, what: str, now: datetime, root: Path = Path()) -> 
             parents.append(head)
         commit = git.write_commit(tree, parents, what, now)
         if git.move(ref, commit, tip):
-            return Version(commit, name_version(git, f"{branch}-{now:%Y%m%dT%H%M%SZ}", commit), new=True)
+            return Version(commit, _name(git, f"{branch}-{now:%Y%m%dT%H%M%SZ}", commit), new=True)
     raise BarenError(f"others keep committing on {branch!r}; run it again, or name another branch for this machine")
 
 
-def name_version(git: Git, moment: str, commit: str) -> str:
+def _name(git: Git, moment: str, commit: str) -> str:
     """Tag the commit by its moment; by the next free number too, where that has a tag (a clock that jumped)."""
-    for number in range(1, 1000):
+    for number in range(1, MANY):
         tag = moment if number == 1 else f"{moment}-{number}"
         if git.move(f"refs/tags/{tag}", commit, ""):
             return tag
-    raise BarenError(f"a thousand versions are tagged {moment}; set the machine's clock")
+    raise many(moment)
+
+
+def many(moment: str) -> BarenError:
+    """What is said where one moment has too many versions."""
+    return BarenError(f"a thousand versions are tagged {moment}; set the machine's clock")

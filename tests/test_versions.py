@@ -1,13 +1,14 @@
 """Versions: every run can be brought back, and what the user has checked out is never touched."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from toy import PARAMS, make_toy, run
 
-from flows.publish import hand_on, push_data, waiting
+from flows.publish import hand_on, publish, push_data, waiting
 from flows.settings import Operations
 from flows.versions import keep_version
 from tasks.errors import BarenError, ParamsError
@@ -109,30 +110,32 @@ def test_a_remote_that_refuses_is_one_sentence_and_the_next_run_pushes_again(che
     assert not waiting(Operations(), checkout)
 
 
-def test_two_machines_publish_on_one_branch_and_neither_loses_a_version(checkout: Path, tmp_path: Path) -> None:
+def test_machines_that_publish_at_once_on_one_branch_lose_no_version(checkout: Path, tmp_path: Path) -> None:
     git(tmp_path, "init", "-q", "--bare", "shared")
     shared = Operations(publish=f"{tmp_path}/shared")
-    twin = tmp_path / "twin"
-    git(tmp_path, "clone", "-q", str(checkout), str(twin))
-    (twin / ".dvc/config.local").write_text(f"[core]\n    site_cache_dir = {twin}/.dvc/site\n")
-    for machine, number in ((checkout, 2), (twin, 3)):  # each before it knows of the other, at the same moment
-        night(machine, number)
-        assert keep_version("kept", f"night {number}", NOW, machine) is not None
+    machines = [tmp_path / name for name in ("one", "two", "three")]
+    for machine in machines:
+        git(tmp_path, "clone", "-q", str(checkout), str(machine))
     said: list[str] = []
-    for machine in (checkout, twin, checkout):
-        hand_on(shared, said.append, machine)
-    tag = "kept-20300101T030000Z"
-    assert said == [f"published on {shared.publish}: {name}" for name in (tag, f"{tag}-2")]
-    bare = tmp_path / "shared"
-    assert git(bare, "tag").splitlines() == [tag, f"{tag}-2"]
-    for tag_of, machine in ((tag, checkout), (f"{tag}-2", twin)):
-        assert git(bare, "show", f"{tag_of}:dvc.lock") == (machine / "dvc.lock").read_text().strip()
-        assert git(bare, "merge-base", tag_of, "kept") == git(bare, "rev-parse", tag_of)
-    night(checkout, 4)
-    keep_version("kept", "night 4", NOW + timedelta(days=1), checkout)
-    hand_on(shared, said.append, checkout)
-    assert git(bare, "show", "kept:dvc.lock") == (checkout / "dvc.lock").read_text().strip()
-    assert not waiting(shared, checkout)
+
+    def nightly(machine: Path) -> None:
+        for number in range(2):  # all at the same moment
+            (machine / "dvc.lock").write_text(f"stages: {{}} # {machine.name}, night {number}")
+            assert keep_version("kept", "a night", NOW, machine) is not None
+            publish(shared, said.append, machine)
+            assert not [remote for remote in waiting(shared, machine) if "git" in remote]
+
+    with ThreadPoolExecutor(len(machines)) as pool:
+        list(pool.map(nightly, machines))
+    tag, bare = "kept-20300101T030000Z", tmp_path / "shared"
+    tags = [tag, *(f"{tag}-{number}" for number in range(2, 7))]
+    assert git(bare, "tag").splitlines() == tags
+    assert sorted(said) == [f"published on {shared.publish}: {name}" for name in tags]
+    assert {git(bare, "show", f"{name}:dvc.lock") for name in tags} == {
+        f"stages: {{}} # {machine.name}, night {number}" for machine in machines for number in range(2)
+    }
+    for name in tags:
+        assert git(bare, "merge-base", name, "kept") == git(bare, "rev-parse", name)
 
 
 def test_a_git_remote_that_is_not_there_is_one_sentence_and_the_next_run_publishes(
