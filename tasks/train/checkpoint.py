@@ -5,6 +5,7 @@ state.pt              optimizers, the recipe's state, the loop's sums; loaded wi
 checkpoint.json       version, recipe, side, step, score, fingerprints of the feeds, hashes of the two files above
 """
 
+import io
 import os
 import shutil
 from collections.abc import Mapping
@@ -12,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tasks.errors import CheckpointError, ParamsError
@@ -47,8 +49,10 @@ def save(folder: Path, recipe: Recipe, point: Point, feeds: Mapping[str, str]) -
     num_bytes = 3 * sum(tensor.nbytes for tensor in weights.values())  # Adam keeps two numbers for each weight
     require_room(folder.parent, num_bytes, "saving a checkpoint")
     with no_half_folder(folder) as temporary:
-        save_file(weights, temporary / WEIGHTS)
-        torch.save(state, temporary / STATE)
+        # as bytes: where a disk fills meanwhile, neither library's own writing says so
+        (temporary / WEIGHTS).write_bytes(safetensors.torch.save(weights))
+        torch.save(state, held := io.BytesIO())
+        (temporary / STATE).write_bytes(held.getbuffer())
         about = {"version": VERSION, "recipe": recipe.name, "side": recipe.side, "step": point.step}
         hashes = {name: sha256_file(temporary / name) for name in (WEIGHTS, STATE)}
         write_json(temporary / ABOUT, {**about, "score": point.score, "feeds": dict(feeds), "sha256": hashes})
