@@ -16,7 +16,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from benchmarks import train_loop
 from benchmarks.originals import Contest, cyclegan256, progressive64
 from pipelines import portraits, travelgan
-from tasks.train.precision import Precision
+from tasks.train.engine import Engine
+from tasks.train.settings import Train
 
 Figures = dict[str, float | bool]
 
@@ -66,14 +67,14 @@ def dcgan64() -> Contest:
     """DCGAN at 64 px, batch 64: the networks of the DCGAN paper, its losses, its step."""
     pictures = shown(64, 64)["to"]
     plain, ours = (_Dcgan() for _ in range(2))
-    precision = Precision(torch.device("cpu"), torch.bfloat16, torch.channels_last)
+    engine = Engine.of(Train(precision="bfloat16", device="cpu"))
     for network in (ours.generator, ours.critic):
         network.to(memory_format=torch.channels_last)
     for optimizer in (ours.of_generator, ours.of_critic):
         optimizer.param_groups[0].update(fused=True, foreach=False)
 
     def frugal(_step: int) -> None:
-        ours.step(pictures, precision.run, freeze=True)
+        ours.step(pictures, engine.run, freeze=True)
 
     def wasteful(_step: int) -> None:
         plain.step(pictures, lambda network, x: network(x), freeze=False)
@@ -109,11 +110,10 @@ class _Dcgan:
 def travelgan256() -> Contest:
     """TraVeLGAN at 256 px, batch 4: the article's networks and losses."""
     pictures = shown(4, 256)
-    recipes = [
-        travelgan.build(travelgan.Networks(norm="batch"), travelgan.Train(batch=4, device="cpu")) for _ in range(2)
-    ]
-    precision = Precision(torch.device("cpu"), torch.bfloat16, torch.channels_last)
-    precision.place(recipes[1])
+    settings = travelgan.Train(batch=4, precision="bfloat16", device="cpu")
+    recipes = [travelgan.build(travelgan.Networks(norm="batch"), settings) for _ in range(2)]
+    engine = Engine.of(settings)
+    engine.place(recipes[1])
     for optimizer in recipes[0].optimizers.values():
         optimizer.param_groups[0].update(foreach=False)
 
@@ -121,7 +121,7 @@ def travelgan256() -> Contest:
         return wasteful_travelgan_step(recipes[0], pictures)
 
     def ours(step: int) -> object:
-        return recipes[1].step(step, pictures, precision.run)
+        return recipes[1].step(step, pictures, engine.run)
 
     return Contest("travelgan", 4, plain, ours)
 

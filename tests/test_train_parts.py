@@ -14,6 +14,7 @@ from tasks.errors import ParamsError
 from tasks.train.average import averaged_copy, decay_at, measure_statistics, update_average
 from tasks.train.board import as_grid
 from tasks.train.calm import calm_loss
+from tasks.train.engine import Engine
 from tasks.train.judge import Judge
 from tasks.train.precision import Precision, seed_chance
 from tasks.train.rates import full, halve, share_at, take_share
@@ -102,8 +103,8 @@ def test_a_network_runs_in_bfloat16_and_answers_in_float32() -> None:
     seen: list[torch.dtype] = []
     network = nn.Sequential(nn.Conv2d(3, 4, 3))
     network.register_forward_hook(lambda _net, _inputs, output: seen.append(output.dtype))
-    precision = Precision.of(small(precision="bfloat16", device="cpu"))
-    assert precision.run(network, torch.zeros(1, 3, 8, 8)).dtype == torch.float32
+    engine = Engine.of(small(precision="bfloat16", device="cpu"))
+    assert engine.run(network, torch.zeros(1, 3, 8, 8)).dtype == torch.float32
     assert seen == [torch.bfloat16]
 
 

@@ -10,7 +10,7 @@ LIMITS = (
     "It paints what resembles the pictures it learned from; anything else may come out wrong.",
     "The licences of those pictures, counted below, stand picture by picture in their sets' items.jsonl, and bind what "
     "is painted.",
-    "The distance below was measured on pictures it learned from; metrics on unseen ones are in data/5-metrics.",
+    "The distance above was measured on pictures it learned from; metrics on unseen ones are in data/5-metrics.",
 )
 
 

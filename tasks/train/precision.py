@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from tasks.errors import ParamsError
 from tasks.train.recipe import Recipe
@@ -34,12 +33,6 @@ class Precision:
     def autocast(self) -> AbstractContextManager[Any]:
         """Inside, matrix products and convolutions take `dtype`."""
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
-
-    def run(self, network: nn.Module, *inputs: Tensor) -> Any:
-        """The network's output (a tensor or a tuple of them) in float32: what a recipe does with it is exact."""
-        with self.autocast():
-            output = network(*inputs)
-        return output.float() if isinstance(output, Tensor) else tuple(part.float() for part in output)
 
     def place(self, recipe: Recipe) -> None:
         """Move all of a recipe's networks here, in this layout; its optimizers take all weights in one pass."""
