@@ -32,30 +32,6 @@ def duplicates(made: Tensor, reals: Tensor) -> float:
     return (1 - _chance_of_none(num_twins, len(made), among)).mean().item()
 
 
-def _nearest_reals_among(num: int, reals: Tensor) -> float:
-    """The 1 % quantile of the distance from each of `reals` to its nearest among `num` of them, all choices together.
-
-    The nearest of all is the nearest chosen as often as it is chosen, the next one as often as it is chosen without
-    the first, and so on.
-    """
-    features = _features(reals)[_some(len(reals), COMPARED)]
-    nearest_first = torch.cat([distances.sort(dim=1).values[:, :-1] for distances in _between(features)])
-    none_before = _chance_of_none(torch.arange(len(features)), len(features), num)
-    weights = (none_before[:-1] - none_before[1:]).expand(len(features), -1).flatten()
-    distances, order = nearest_first.flatten().cpu().sort()
-    reached = torch.searchsorted(weights[order].cumsum(dim=0), QUANTILE * len(features) * (1 - 1e-9))
-    return max(distances[reached].item(), SAME)
-
-
-def _chance_of_none(num_twins: Tensor, num: int, among: int) -> Tensor:
-    """How often none of a picture's twins is among `among` - 1 others drawn of the other `num` - 1: float64 [K]."""
-    others, drawn = torch.tensor(num - 1.0, dtype=torch.float64), among - 1
-    left = others - num_twins.cpu().double()  # those that are no twins
-    ways = torch.lgamma(left + 1) - torch.lgamma((left - drawn).clamp_min(0) + 1)
-    ways = ways - torch.lgamma(others + 1) + torch.lgamma(others - drawn + 1)
-    return torch.where(left >= drawn, ways.exp(), 0.0)
-
-
 def copies(made: Tensor, known: Tensor) -> float:
     """The share, 0 to 1, of `made` that repeat one of `known`, the pictures learned from; the threshold is theirs."""
     threshold = threshold_of(known)
@@ -84,6 +60,30 @@ def nearest(queries: Tensor, targets: Tensor, *, itself: bool = True, rows: Tens
     if rows is None:
         rows = torch.arange(len(queries), device=queries.device)
     return torch.cat([distances.amin(dim=1) for distances in _blocks(queries, targets, None if itself else rows)])
+
+
+def _nearest_reals_among(num: int, reals: Tensor) -> float:
+    """The 1 % quantile of the distance from each of `reals` to its nearest among `num` of them, all choices together.
+
+    The nearest of all is the nearest chosen as often as it is chosen, the next one as often as it is chosen without
+    the first, and so on.
+    """
+    features = _features(reals)[_some(len(reals), COMPARED)]
+    nearest_first = torch.cat([distances.sort(dim=1).values[:, :-1] for distances in _between(features)])
+    none_before = _chance_of_none(torch.arange(len(features)), len(features), num)
+    weights = (none_before[:-1] - none_before[1:]).expand(len(features), -1).flatten()
+    distances, order = nearest_first.flatten().cpu().sort()
+    reached = torch.searchsorted(weights[order].cumsum(dim=0), QUANTILE * len(features) * (1 - 1e-9))
+    return max(distances[reached].item(), SAME)
+
+
+def _chance_of_none(num_twins: Tensor, num: int, among: int) -> Tensor:
+    """How often none of a picture's twins is among `among` - 1 others drawn of the other `num` - 1: float64 [K]."""
+    others, drawn = torch.tensor(num - 1.0, dtype=torch.float64), among - 1
+    left = others - num_twins.cpu().double()  # those that are no twins
+    ways = torch.lgamma(left + 1) - torch.lgamma((left - drawn).clamp_min(0) + 1)
+    ways = ways - torch.lgamma(others + 1) + torch.lgamma(others - drawn + 1)
+    return torch.where(left >= drawn, ways.exp(), 0.0)
 
 
 def _between(features: Tensor) -> Iterator[Tensor]:
