@@ -57,7 +57,8 @@ def test_the_best_are_those_of_the_highest_score(tmp_path: Path) -> None:
     ("wishes", "told"),
     [
         (["-n", "9", "--best-of", "8"], "the best 9 of 8 cannot be kept; raise --best-of to 9 or more"),
-        (["-n", "0"], "n and ways of at least 1"),
+        (["-n", "0"], "-n is 0; it must be at least 1"),
+        (["--deviation", "-1"], "--deviation is -1; it must be above 0"),
         (["--out", "data/samples"], "belongs to the stages"),
     ],
 )

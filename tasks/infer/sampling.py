@@ -37,8 +37,11 @@ class Sampling:
 
     def check(self) -> None:
         """Raises ParamsError where the numbers contradict each other."""
-        if self.num < 1 or self.ways < 1 or self.steps < 2 or self.deviation <= 0:
-            raise ParamsError("sampling needs n and ways of at least 1, steps of at least 2 and a deviation above 0")
+        for option, value, least in (("-n", self.num, 1), ("--ways", self.ways, 1), ("--steps", self.steps, 2)):
+            if value < least:
+                raise ParamsError(f"{option} is {value}; it must be at least {least}")
+        if self.deviation <= 0:
+            raise ParamsError(f"--deviation is {self.deviation:g}; it must be above 0")
         if self.best_of < self.num:
             raise ParamsError(
                 f"the best {self.num} of {self.best_of} cannot be kept; raise --best-of to {self.num} or more"
