@@ -55,7 +55,9 @@ def _paint(
     from tasks.infer.proof import Proof
 
     if recipe.module.KIND == "noise":
-        raise ParamsError(f"{recipe.name} paints from noise, not from photographs; run python -m pipelines infer")
+        raise ParamsError(
+            f"{recipe.name} paints from noise, not from photographs; run python -m pipelines sample {recipe.name}"
+        )
     settings = recipe.infer.read(recipe.infer.model_dump() | _wishes(chosen), "infer", "the command line")
     models = ["best", "last", *kept_seeds(DATA / "4-models" / recipe.name)]
     if chosen.model not in models:

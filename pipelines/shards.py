@@ -109,7 +109,7 @@ def _import(source: Path, folder: Path, held_out: float, seed: int, progress: Pr
     from tasks.shard.exchange import import_from
     from tasks.shard.settings import Shard
 
-    settings = Shard.read({"held_out": held_out, "seed": seed}, "shards import")
+    settings = Shard.read({"held_out": held_out, "seed": seed}, "shards import", "the command line")
     index = import_from(source, folder, settings, progress)
     print(f"{folder} holds {index.num_items:,} pictures of {index.side} px")
 

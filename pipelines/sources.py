@@ -86,7 +86,9 @@ def _visit(chosen: argparse.Namespace) -> Generator[Any]:
     progress = Progress()
     progress.listen()
     source = find(chosen.name)
-    query = source.Query.read(_query(chosen.query) if chosen.query else dict(source.example), "--query")
+    query = source.Query.read(
+        _query(chosen.query) if chosen.query else dict(source.example), "query", "the command line"
+    )
     site = chosen.site or ("museum" if chosen.name in WINGS else "web")
     settings = Scrape(use=chosen.name, limit=1, site=site, contact=chosen.contact)
     require_means(source, query, settings, "--contact")
