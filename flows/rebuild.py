@@ -19,7 +19,7 @@ from flows.dag import Dag, ask, step_of
 from flows.departed import mark_departed, sign
 from flows.logs import written_down
 from flows.publish import hand_on
-from flows.settings import Operations
+from flows.settings import Operations, require_sound_params
 from flows.steps import HABITS, Before, Habit, Workbench, as_task
 from flows.turn import turn
 from flows.versions import keep_version
@@ -76,6 +76,7 @@ def checkout(purpose: str) -> Generator[Workbench]:
     sign(get_run_context().flow_run.id)  # type: ignore[union-attr]
     mark_departed(logger.warning)
     with written_down(), turn(purpose, logger.info) as held:
+        require_sound_params()
         yield Workbench(held)
 
 

@@ -1,5 +1,7 @@
 """What params.yaml says of operations: the block `operations`, which no stage reads and which may be left out."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -7,7 +9,14 @@ import yaml
 from pydantic import Field, field_validator
 
 from flows.judge import JUDGES
+from tasks.errors import ParamsError
+from tasks.files import SCRATCH, sha256_file
 from tasks.settings import Settings
+
+CHECKED = (
+    SCRATCH / "checked"
+)  # the hash of the params.yaml that was found right last; `python -m pipelines check` writes it
+SAID = "baren: "  # how that begins its sentence
 
 
 class Operations(Settings):
@@ -45,3 +54,13 @@ class Operations(Settings):
         """The checked block; its defaults where the file has none. Raises ParamsError."""
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
         return cls.read(content.get("operations", {}), "operations")
+
+
+def require_sound_params(path: Path = Path("params.yaml")) -> None:
+    """Raise ParamsError for a mistake anywhere in params.yaml, before DVC removes what a stage made to run it again."""
+    if CHECKED.exists() and CHECKED.read_text(encoding="utf-8") == sha256_file(path):
+        return
+    command = [sys.executable, "-m", "pipelines", "check"]  # a process of its own, since it loads torch
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        raise ParamsError((done.stderr.strip().splitlines() or ["params.yaml is not right"])[-1].removeprefix(SAID))

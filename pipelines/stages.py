@@ -45,7 +45,7 @@ def run(step: str, name: str, params: Params, progress: Progress) -> None:
         case "report":
             _report(params, progress)
         case _:
-            params.check()
+            _check_once(params)
             progress.say(
                 f"params.yaml is sound: {len(params.picture_sets)} picture sets, {len(params.recipes)} recipes"
             )

@@ -51,6 +51,17 @@ def test_one_recipe_is_rebuilt_with_what_it_needs_and_no_more(start: Start, buil
     assert (built / "ran").read_text().splitlines() == [f"infer {RECIPE}"]
 
 
+def test_a_mistake_in_params_is_told_before_anything_runs(start: Start, built: Path) -> None:
+    make_stale(built, "recipes", RECIPE, "train", "seed")
+    with (built / "params.yaml").open("a") as file:
+        file.write("# a mistake\n")
+    code, said = finish(start("rebuild"))
+    assert code == 1
+    assert "rebuild: params.yaml has a mistake; mend it" in said
+    assert not (built / "ran").exists()
+    assert (built / f"data/4-models/{RECIPE}").exists()
+
+
 def test_a_recipe_that_is_none_is_one_sentence() -> None:
     dag = Dag({"shard@prints": (), f"train@{RECIPE}": ("shard@prints",), "report": ()}, {})
     assert set(dag.part_of(RECIPE).waits_for) == {"shard@prints", f"train@{RECIPE}"}

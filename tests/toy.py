@@ -36,6 +36,8 @@ import json, os, sys, time
 from pathlib import Path
 
 step, name = (sys.argv[1:] + [""])[:2]
+if step == "check":
+    sys.exit(0 if "mistake" not in Path("params.yaml").read_text() else "baren: params.yaml has a mistake; mend it")
 title = f"{{step}} {{name}}".strip()
 with Path("ran").open("a") as ran:
     ran.write(title + chr(10))
