@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ SPIN = """
 import sys, time
 from pathlib import Path
 
+if sys.argv[1] == "check":
+    sys.exit()
 folder = Path("data/1-raw", sys.argv[2])
 end = time.process_time() + float(Path("spin").read_text())
 while time.process_time() < end:
@@ -32,21 +35,25 @@ folder.mkdir(parents=True, exist_ok=True)
 
 def main(quick: bool) -> dict[str, Any]:
     """Time, kill and count; `quick` takes 5 kills, 6 nights and the small project for the overhead."""
+    figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="baren-operations-") as name:
         folder = Path(name)
         server = Server(folder / "prefect")
+        parts: list[Callable[[], dict[str, Any]]] = [
+            lambda: _overhead(folder, server, tiny() if quick else _demonstration()),
+            lambda: _side_by_side(folder, server, seconds=10.0 if quick else 30.0),
+            lambda: _two_at_once(folder, server),
+            lambda: kills(folder / "kills", server, num=5 if quick else 20),
+            lambda: nights(folder / "nights", server, num=6 if quick else 24),
+        ]
         try:
-            figures = {
-                **_overhead(folder, server, tiny() if quick else _demonstration()),
-                **_side_by_side(folder, server, seconds=10.0 if quick else 30.0),
-                **_two_at_once(folder, server),
-                **kills(folder / "kills", server, num=5 if quick else 20),
-                **nights(folder / "nights", server, num=6 if quick else 24),
-            }
+            for part in parts:
+                told = part()
+                for key, value in told.items():
+                    print(f"{key:24}{value}", flush=True)
+                figures |= told
         finally:
             server.stop()
-    for key, value in figures.items():
-        print(f"{key:24}{value}")
     return figures
 
 
