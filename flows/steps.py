@@ -196,7 +196,7 @@ def _stage(
             began = time.monotonic()
             outcome = bench.run(stage, say, habit, force=force)
         except NoRoom as full:
-            return Failed(message=str(full))
+            return Failed(message=f"{full} (python -m flows tidy shows what can go)")
         except StageFailed as failed:
             if delay is None or not failed.again:
                 return Failed(message=str(failed))
