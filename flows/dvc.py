@@ -6,6 +6,7 @@ from pathlib import Path
 from flows.guard import environment
 from tasks.errors import BarenError
 
+PATIENCE = 12 * 3600.0  # seconds for the largest push; a remote that hangs must not hold every night to come
 BESIDES = ("WARNING: ", "Having any troubles?")  # begin lines that do not say why it failed
 
 
@@ -24,7 +25,13 @@ def start(*command: str, root: Path = Path()) -> subprocess.Popen[str]:
 
 def answer(question: subprocess.Popen[str]) -> str:
     """What a command begun with `start` says."""
-    out, complaint = question.communicate()
+    try:
+        out, complaint = question.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired as error:
+        question.kill()
+        question.communicate()
+        asked = question.args[2]  # type: ignore[index]
+        raise BarenError(f"dvc {asked} was given up after {PATIENCE / 3600:g} hours; is its remote well?") from error
     if question.returncode:
         lines = [line.strip().removeprefix("ERROR: ") for line in complaint.splitlines() if line.strip()]
         said = " ".join(line for line in lines if not line.startswith(BESIDES))
