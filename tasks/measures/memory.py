@@ -29,7 +29,7 @@ def duplicates(made: Tensor, reals: Tensor) -> float:
     among = min(AMONG, len(made), len(reals))
     near = _nearest_reals_among(among, reals)
     num_twins = torch.cat([(distances < near).sum(dim=1) for distances in _between(_features(made))])
-    return (1 - _chance_of_none(num_twins, len(made), among)).mean().item()
+    return (1 - _chance_of_none(num_twins, len(made), among)).clamp_min(0).mean().item()  # rounding left -0.0
 
 
 def copies(made: Tensor, known: Tensor) -> float:
