@@ -64,11 +64,35 @@ def test_a_colour_bar_is_cut_away_with_its_ruler() -> None:
     assert lies_close(aside, Box(0, 0, height, width), 16)
 
 
+def test_a_scroll_is_cut_out_of_its_cloth_and_of_the_ground_beside_it() -> None:
+    cloth = np.tile(data.brick()[:64, :64, None] // 3 + np.uint8([60, 20, 10]), (10, 12, 1)).astype(np.uint8)
+    scroll = cloth[:560, :720].copy()
+    scroll[80:480, 60:660] = PRINT
+    box = sound_part(mounted(scroll, 0, 0, 300, 0, (24, 20, 30)))
+    assert lies_close(box, Box(60, 80, 660, 480), 16)
+
+
+def test_paper_around_a_thin_frame_of_ink_is_cut_away() -> None:
+    sheet = np.full((600, 440, 3), (206, 200, 152), np.uint8)
+    cv2.rectangle(sheet, (50, 70), (390, 520), (60, 58, 50), 2)
+    cv2.circle(sheet, (220, 300), 110, (60, 58, 50), 2)
+    assert lies_close(sound_part(sheet), Box(50, 70, 391, 521), 12)
+
+
+@pytest.mark.parametrize("side", [640, 128])
 @pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea", "rocket", "immunohistochemistry"])
-def test_a_sound_picture_is_hardly_cut(name: str) -> None:
+def test_a_sound_picture_is_hardly_cut_at_any_size(name: str, side: int) -> None:
     picture = getattr(data, name)()
+    scale = side / max(picture.shape)
+    picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     box = sound_part(picture)
     assert box.width * box.height >= 0.9 * picture.shape[0] * picture.shape[1]
+
+
+def test_a_sky_that_fades_is_no_border() -> None:
+    fade = np.linspace(0, 1, 40)[:, None, None] * (230 - np.array([30, 50, 110])) + np.array([30, 50, 110])
+    sky = np.concatenate([np.broadcast_to(fade, (40, 600, 3)), np.full((160, 600, 3), 230)]).astype(np.uint8)
+    assert sound_part(np.concatenate([sky, PRINT[200:]])).top < 20
 
 
 def test_size_hardly_matters() -> None:

@@ -1,8 +1,9 @@
 """The part of a picture that is picture: borders, mounts, colour bars and letterbox bars are found from the edges in.
 
-From each side the innermost straight line is sought that runs along most of the side, and outside of which nothing is
-drawn. Near the edge that may be rows of a few colours (the patches of a colour bar, a ruler between them); further in,
-only a mount, a margin or a letterbox bar: one colour throughout.
+From each side the innermost straight line is sought that runs along most of the side and outside of which there is no
+picture: the patches of a colour bar and the ruler between them; whatever lies outside an edge that runs along nearly
+the whole side, close to it; a mount, a margin or a letterbox bar, of one colour; the dark or white ground beside a
+scroll. A mount of patterned cloth is known by being the same on both sides of the picture.
 """
 
 from dataclasses import dataclass
@@ -15,26 +16,53 @@ from tasks.picture import Pixels
 from tasks.prepare.crop import Box
 
 WORKING = 640  # pixels of the long side at which borders are looked for
-SMALLEST = 32  # pixels; of less nothing can be told
-NEAR = 0.08  # of the side's length: colour bars and rulers lie within
-FAR = 0.25  # mounts, margins and letterbox bars lie within
-STEP = 9  # levels (of 255) in some channel by which picture and border differ
-ALONG = 0.62  # of a side's length that a line must cover
-QUIET = 6  # levels between neighbours along a row, where nothing is drawn
-BARE = 0.86  # of a row that must be quiet for it to be border
-OUTSIDE = 0.6  # of the rows outside a line near the edge that must be border
-SLOPE = 0.35  # of a line's step by which a gradient goes on beyond it
-STRONG = 0.9  # of a side's length along which a line leaves no doubt
-PLAIN = 0.88  # of all pixels outside a line further in that must have one colour
-PLAINISH = 0.72  # the same, outside a line that leaves no doubt: labels and bars may lie on a mount
-DEEP = 0.13  # of the side's length, beyond which a plain strip must also differ from what lies inside its line
-SAME = 14  # levels in every channel within which a colour is the same
+SMALLEST = 64  # pixels; of less nothing can be told
+LOOKS = 5  # a bar, the mount it lay on, the margin of the sheet, the cloth around a painting, its inner strips
+
+# How far a border may reach, as a share of the side's length (or of half the other side's, where that is more).
+SLIVER = 0.04  # of any colour
+NEAR = 0.08  # colour bars, rulers, strips of a few colours
+CLOSE = 0.12  # whatever lies outside an edge
+DEEP = 0.13  # beyond it a plain strip must also differ from what lies inside its line
+FAR = 0.25  # mounts, margins, frames and letterbox bars
+WIDE = 0.45  # a ground to the left or right of the picture; above and below might be a sky, or a field
+RULER = 0.03  # beyond a colour bar
+INSET = 0.008  # cut off beyond a line: the edges of paper are never quite straight
+
+# Lines: the share of a side's length along which the picture changes from one row to the third after it.
 GAP = 3  # rows across which a line is looked for: scans are not sharp
+STEP = 9  # levels (of 255) in some channel by which picture and border differ
+INK = 0.56  # a thin line drawn around the picture on bare paper
+ALONG = 0.62  # any other, at first sight
+CLEAR = 0.75  # the same, once something was cut; and both sides of a frame
+EDGE = 0.88  # the edge of what was photographed
+STRONG = 0.9  # a line that leaves no doubt
+SHARP = 10  # rows within which a line is over; colour that fades takes more
+SLOPE = 0.35  # of a line's step by which a gradient goes on beyond it
+DARKER = 4  # levels by which ink is darker than the paper on either side
+
+# What lies outside of a line.
+QUIET = 6  # levels between neighbours along a row, where nothing is drawn
+BARE = 0.86  # of a row that must be quiet for nothing to be drawn in it
+OUTSIDE = 0.6  # of the rows outside a line near the edge that must be bare
+BLANK = 0.88  # the same, of paper outside a thin line
+EMPTY = 0.9  # the same, of a ground
+SAME = 14  # levels in every channel within which a colour is the same
+PLAIN = 0.88  # of the pixels of a mount that must have one colour
+PLAINISH = 0.72  # the same, outside a line that leaves no doubt: labels and bars may lie on a mount
+HUELESS = 36  # levels between the channels of a ground
+DARK, LIGHT = 64, 200  # levels of its largest channel: no ground lies between
+
+# Frames: what lies outside two lines, compared part by part along the side.
+PARTS = 24
+EVEN = 1.5  # times as wide one side of a frame may be as the other
+ALIKE = 24  # levels in every channel within which two parts have one colour
+MATCHED = 0.75  # of the parts that are alike on both sides
+
+# Colour bars.
 HUES = 3  # strong ones that a row of a colour bar shows at least
 PATCH = 0.035  # of the row that each of them covers
 PATCHED = 0.7  # of the row that is quiet
-RULER = 0.03  # of the side's length, beyond a colour bar, in which its ruler lies
-INSET = 0.008  # of the side's length, cut off beyond a line: the edges of paper are never quite straight
 
 Sums = npt.NDArray[np.float64]  # [H + 1, W + 1], integral of a map of ones and zeros
 Shares = npt.NDArray[np.float64]  # one a row, 0..1
@@ -47,6 +75,7 @@ class _Direction:
     pixels: Pixels
     lines: Sums  # where the picture changes from GAP rows before
     quiet: Sums  # where it does not change along the row
+    wide: float  # of the rows, that a bare ground may take up
 
     def rows(self, sums: Sums, top: int, bottom: int, left: int, right: int) -> Shares:
         """The share of ones in each row from `top` to `bottom`, between two columns."""
@@ -54,16 +83,24 @@ class _Direction:
         return np.diff(ends) / max(right - left, 1)
 
 
+@dataclass(frozen=True)
+class _End:
+    """One end of what is seen within a box, from its outermost row inwards."""
+
+    pixels: Pixels
+    lines: Shares
+    quiet: Shares
+
+
 def sound_part(picture: Pixels) -> Box:
     """The box of `picture`, uint8 [H, W, 3], that is free of borders; all of it where none is found."""
     height, width = picture.shape[:2]
     if min(height, width) < SMALLEST:
         return Box(0, 0, width, height)
-    scale = min(1.0, WORKING / max(height, width))
-    copy = picture
-    if scale < 1:
-        copy = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
-    box = _sound_part(_look(copy), _look(np.ascontiguousarray(copy.swapaxes(0, 1))))
+    scale = WORKING / max(height, width)
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR  # enlarged too: a line is as wide in every picture
+    copy = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=way), np.uint8)
+    box = _sound_part(_look(copy, 0.0), _look(np.ascontiguousarray(copy.swapaxes(0, 1)), WIDE))
     across, down = width / copy.shape[1], height / copy.shape[0]
     return Box(round(box.left * across), round(box.top * down), round(box.right * across), round(box.bottom * down))
 
@@ -71,26 +108,30 @@ def sound_part(picture: Pixels) -> Box:
 def _sound_part(upright: _Direction, aside: _Direction) -> Box:
     rows, columns = upright.pixels.shape[:2]
     top, bottom, left, right = 0, rows, 0, columns
-    for look in range(3):  # a bar, then the mount it lay on, then the margin of the sheet
+    for look in range(LOOKS):
         before = top, bottom, left, right
-        top, bottom = _inner(upright, top, bottom, left, right, bars=look == 0)
-        left, right = _inner(aside, left, right, top, bottom, bars=look == 0)
+        top, bottom = _inner(upright, top, bottom, left, right, look)
+        left, right = _inner(aside, left, right, top, bottom, look)
         if before == (top, bottom, left, right):
             break
     return Box(left, top, right, bottom)
 
 
-def _look(copy: Pixels) -> _Direction:
+def _look(copy: Pixels, wide: float) -> _Direction:
     smooth = np.asarray(cv2.blur(copy, (5, 1)), np.uint8)
     lines = np.zeros(copy.shape[:2], np.uint8)
     lines[GAP:] = _apart(smooth[GAP:], smooth[:-GAP]) > STEP
     quiet = np.ones(copy.shape[:2], np.uint8)
     little = np.asarray(cv2.blur(copy, (3, 1)), np.uint8)  # less smoothed: a patch's edge must not reach far
     quiet[:, 1:] = _apart(little[:, 1:], little[:, :-1]) < QUIET
-    return _Direction(smooth, np.asarray(cv2.integral(lines), np.float64), np.asarray(cv2.integral(quiet), np.float64))
+    return _Direction(smooth, _sums(lines), _sums(quiet), wide)
 
 
-def _inner(seen: _Direction, top: int, bottom: int, left: int, right: int, bars: bool) -> tuple[int, int]:
+def _sums(ones: npt.NDArray[np.uint8]) -> Sums:
+    return np.asarray(cv2.integral(ones), np.float64)
+
+
+def _inner(seen: _Direction, top: int, bottom: int, left: int, right: int, look: int) -> tuple[int, int]:
     """The rows between the borders at both ends of the box."""
     lines = seen.rows(seen.lines, top, bottom, left, right)
     quiet = seen.rows(seen.quiet, top, bottom, left, right)
@@ -98,29 +139,90 @@ def _inner(seen: _Direction, top: int, bottom: int, left: int, right: int, bars:
     # Seen from the end, the same line lies GAP rows nearer.
     backwards = np.zeros_like(lines)
     backwards[GAP:] = lines[: GAP - 1 : -1]
-    first = _depth(part, lines, quiet, bars)
-    last = _depth(part[::-1], backwards, quiet[::-1], bars)
+    start, end = _End(part, lines, quiet), _End(part[::-1], backwards, quiet[::-1])
+    alone = _depth(start, seen.wide, look == 0), _depth(end, seen.wide, look == 0)
+    both = _frame(start, end, FAR if look < 2 else NEAR)
+    first, last = max(alone[0], both[0]), max(alone[1], both[1])
     return (top + first, bottom - last) if first + last < bottom - top else (top, bottom)
 
 
-def _depth(part: Pixels, lines: Shares, quiet: Shares, bars: bool) -> int:
-    """How many of the first rows of `part` are border."""
-    rows = len(lines)
+def _depth(end: _End, wide: float, first_look: bool) -> int:
+    """How many of the first rows are border."""
+    rows, lines, pixels = len(end.lines), end.lines, end.pixels
+    thick = max(rows, pixels.shape[1] // 2)  # what lies about a picture is no thinner where the picture is narrow
     inset = max(1, round(rows * INSET))
-    bar = _colour_bar(part[: round(rows * NEAR)], quiet) if bars else 0
+    bar = _colour_bar(pixels[: round(thick * NEAR)], end.quiet) if first_look else 0
     if bar:
-        beyond = np.flatnonzero(lines[bar : bar + round(rows * RULER)] >= ALONG)
-        return bar + (int(beyond[-1]) if len(beyond) else round(rows * RULER / 2)) + inset
-    bare = quiet >= BARE
-    drawn = np.cumsum(~bare)
-    means = part[: int(rows * FAR) + 2 * GAP].mean(1)
-    for y in np.flatnonzero(lines[: int(rows * FAR)] >= ALONG)[::-1].tolist():
+        beyond = np.flatnonzero(lines[bar : bar + round(thick * RULER)] >= ALONG)
+        if len(beyond):
+            return bar + int(beyond[-1]) + inset
+    bare = end.quiet >= BARE
+    undrawn = np.cumsum(bare) / np.arange(1, rows + 1)  # of the rows outside
+    means = pixels[: int(rows * FAR) + 2 * GAP].mean(1)
+    for y in np.flatnonzero(lines[: int(rows * max(FAR, wide))] >= INK)[::-1].tolist():
         if y < GAP:
             break
-        few_colours = y <= rows * NEAR and drawn[y - 1] <= (1 - OUTSIDE) * y and bare[y - GAP : y].any()
-        if (few_colours or _is_mount(part, y, float(lines[y]))) and not _is_gradient(means, y):
+        along, sharp, empty = float(lines[y]), _is_sharp(lines, y), undrawn[y - 1]
+        if y <= rows * wide and along >= STRONG and sharp and empty >= EMPTY and _is_ground(pixels, y):
+            return y + inset
+        if y > rows * FAR or _is_gradient(means, y):
+            continue
+        unlike = _unlike_inside(pixels, y)
+        thin = empty >= BLANK and not unlike and _is_ink(means, y)
+        if along < (ALONG if first_look else CLEAR) and not thin:
+            continue
+        apart = y <= thick * SLIVER or unlike
+        edge = first_look and along >= EDGE and sharp and apart and y <= thick * CLOSE
+        few_colours = empty >= OUTSIDE and bare[y - GAP : y].any() and y <= thick * NEAR
+        if edge or (few_colours and (first_look or (sharp and apart))) or _is_mount(pixels, y, along):
             return y + inset
     return 0
+
+
+def _frame(start: _End, end: _End, far: float) -> tuple[int, int]:
+    """How many of the first and of the last rows are a frame: alike at both ends, whatever its pattern."""
+    inset = max(1, round(len(start.lines) * INSET))
+    pairs = [(first, last) for first in _edges(start.lines, far) for last in _edges(end.lines, far)]
+    for first, last in sorted(pairs, key=sum, reverse=True):
+        even = max(first, last) <= EVEN * min(first, last)
+        alike = even and _are_alike(start.pixels[:first], end.pixels[:last])
+        if alike and _unlike_inside(start.pixels, first) and _unlike_inside(end.pixels, last):
+            return first + inset, last + inset
+    return 0, 0
+
+
+def _edges(lines: Shares, far: float) -> list[int]:
+    """The rows of the lines that may be a frame's, each where it is clearest."""
+    reach = lines[: int(len(lines) * far)]
+    rows = np.flatnonzero(reach >= CLEAR).tolist()
+    return [y for y in rows if y >= GAP and reach[y] == reach[y - GAP : y + GAP + 1].max() and _is_sharp(lines, y)]
+
+
+def _are_alike(one: Pixels, other: Pixels) -> bool:
+    """Whether two strips have one colour, part by part along them, that hardly changes along the strip."""
+    first, last = _along(one), _along(other)
+    alike = np.abs(first - last).max(1) <= ALIKE
+    steady = np.abs(first - np.median(first, 0)).max(1) <= 2 * ALIKE
+    return bool((alike & steady).mean() >= MATCHED)
+
+
+def _unlike_inside(pixels: Pixels, y: int) -> bool:
+    """Whether the first `y` rows have another colour than as many rows inside of them, in most parts."""
+    within = pixels[y + GAP : 2 * y + GAP]
+    return len(within) > 0 and bool(np.median(np.abs(_along(pixels[:y]) - _along(within)).max(1)) > ALIKE)
+
+
+def _is_ground(pixels: Pixels, y: int) -> bool:
+    """Whether the first `y` rows are as dark or as light as what pictures are laid on, and the rows inside are not."""
+    colour = np.median(_along(pixels[:y]), 0)
+    hueless = colour.max() - colour.min() <= HUELESS and not DARK < colour.max() < LIGHT
+    return bool(hueless) and _unlike_inside(pixels, y)
+
+
+def _along(strip: Pixels) -> npt.NDArray[np.float32]:
+    """The mean colour of each of the PARTS of a strip, [PARTS, 3]."""
+    small = cv2.resize(np.ascontiguousarray(strip), (PARTS, 1), interpolation=cv2.INTER_AREA)
+    return np.asarray(small[0], np.float32)
 
 
 def _colour_bar(strip: Pixels, quiet: Shares) -> int:
@@ -132,6 +234,18 @@ def _colour_bar(strip: Pixels, quiet: Shares) -> int:
     patches = [(strong & ((hue + 15) % 180 // 30 == sixth)).mean(1) >= PATCH for sixth in range(6)]
     rows = np.flatnonzero((np.sum(patches, 0) >= HUES) & (quiet[: len(strip)] >= PATCHED))
     return int(rows[-1]) + 1 if len(rows) >= GAP else 0
+
+
+def _is_sharp(lines: Shares, y: int) -> bool:
+    """Whether the line at `y` is soon over, as an edge is and a fading colour is not."""
+    return int((lines[max(0, y - SHARP) : y + SHARP] >= STRONG * lines[y]).sum()) <= SHARP
+
+
+def _is_ink(means: npt.NDArray[np.float64], y: int) -> bool:
+    """Whether the line at `y` is darker than what lies on either side of it."""
+    luma = means[: y + GAP + 1].mean(1)
+    around = min(luma[: y - GAP + 1][-GAP:].mean(), luma[-GAP:].mean())
+    return bool(luma[y - GAP : y + 1].min() + DARKER < around)
 
 
 def _is_gradient(means: npt.NDArray[np.float64], y: int) -> bool:
