@@ -4,10 +4,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from tasks import MOST_PIXELS
 from tasks.rows import WHITE
 from tasks.settings import Settings
-
-MOST_PIXELS = 2**28  # 268 million: no decoder here is ever asked for more
 
 
 class Limits(Settings):

@@ -4,23 +4,21 @@ A file's header is read first, and checked against limits; only then is anything
 """
 
 import io
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
-
-from tasks.errors import PictureRefused
-from tasks.limits import LIMITS, MOST_PIXELS, Limits
-from tasks.rows import Crop
-
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))  # OpenCV reads it once, when it is imported
-import cv2
 from PIL import Image, ImageCms, ImageColor
+
+from tasks import MOST_PIXELS
+from tasks.errors import PictureRefused
+from tasks.limits import LIMITS, Limits
+from tasks.rows import Crop
 
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # Pillow warns beyond this and refuses beyond twice as many
 

@@ -3,6 +3,8 @@
 import contextlib
 import io
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -91,9 +93,9 @@ def test_transparency_shows_the_matte_and_not_what_is_hidden(tmp_path: Path, mod
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK"])
 def test_other_colour_models_become_rgb(tmp_path: Path, mode: str) -> None:
-    grey = Image.new("RGB", (40, 40), (255, 255, 255)).convert(mode)
-    path = saved(tmp_path, "a.jpg" if mode == "CMYK" else "a.png", grey)
-    assert close(open_picture(path), (255, 255, 255))
+    image = Image.new("RGB", (40, 40), (255, 255, 255) if mode in "1L" else RED).convert(mode)
+    path = saved(tmp_path, "a.jpg" if mode == "CMYK" else "a.png", image)
+    assert close(open_picture(path), (255, 255, 255) if mode in "1L" else RED, 20)
 
 
 def test_an_embedded_profile_is_applied(tmp_path: Path) -> None:
@@ -156,6 +158,13 @@ def one_bit_png(width: int, height: int) -> bytes:
     rows = zlib.compress(bytes(width // 8 + 1) * 64, 9)  # the rest of the rows are not needed to lie in the header
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def test_opencv_is_bounded_whatever_is_imported_first(tmp_path: Path) -> None:
+    (tmp_path / "bomb.png").write_bytes(one_bit_png(17_000, 17_000))
+    code = "import sys, tasks.prepare.copies, cv2; cv2.imread(sys.argv[1], cv2.IMREAD_GRAYSCALE)"
+    told = subprocess.run([sys.executable, "-c", code, tmp_path / "bomb.png"], capture_output=True, text=True)
+    assert "CV_IO_MAX_IMAGE_PIXELS" in told.stderr
 
 
 def test_limits_are_checked_against_the_header(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from skimage import data
+from test_picture import one_bit_png
 
 from tasks.errors import BarenError, ParamsError, PictureRefused, Stopped
 from tasks.files import write_json, write_json_lines
@@ -112,6 +114,40 @@ def test_the_ledger_is_the_same_for_any_workers(tmp_path: Path) -> None:
             prepared(raw, tmp_path / name, pool)
         for file in ("ledger.jsonl", "report.json"):
             assert (tmp_path / name / file).read_bytes() == (tmp_path / "alone" / file).read_bytes()
+
+
+def test_odd_files_are_kept_right_or_refused_by_name_and_the_run_goes_on(tmp_path: Path) -> None:
+    """What other tools turn white, blow up, leave lying on its side or die of, among pictures that are sound."""
+    photograph = Image.fromarray(data.coffee())
+    moving: dict[str, Any] = {"save_all": True, "append_images": [photograph.transpose(Image.Transpose.ROTATE_180)]}
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    deep = np.asarray(photograph.convert("L"), np.uint16) * 256
+    clear = photograph.copy()
+    clear.putalpha(Image.new("L", clear.size, 128))
+    made = {
+        "turned.jpg": (photograph, {"exif": turned}), "deep.png": (Image.fromarray(deep), {}),
+        "clear.png": (clear, {}), "inks.jpg": (photograph.convert("CMYK"), {}), "moving.gif": (photograph, moving),
+        "moving.webp": (photograph, moving), "new.avif": (photograph, {}), "half.jpg": (photograph, {}),
+        "sliver.png": (photograph.resize((3, 2000)), {}), "icon.png": (photograph.resize((16, 16)), {}),
+    }  # fmt: skip
+    raw = raw_folder(tmp_path / "raw", [(50, 40)])
+    for name, (image, options) in made.items():
+        image.save(raw / name, **options)
+    (raw / "half.jpg").write_bytes((raw / "half.jpg").read_bytes()[:20_000])
+    (raw / "page.jpg").write_text("<!DOCTYPE html><html>not found</html>")
+    (raw / "empty.jpg").write_bytes(b"")
+    (raw / "bomb.png").write_bytes(one_bit_png(30_000, 30_000))
+    names = [*made, "page.jpg", "empty.jpg", "bomb.png"]
+    write_json_lines(raw / "items.jsonl", (as_json(scraped(n, file=name)) for n, name in enumerate(names)))
+    rows = prepared(raw, tmp_path / "out", duplicates=-1, worth={"min_colour": 0})
+    told = {str(row.file): row.reason for row in rows}
+    assert told == dict.fromkeys(names[:7], "") | {
+        "half.jpg": "truncated", "sliver.png": "too small", "icon.png": "too small", "page.jpg": "no picture",
+        "empty.jpg": "no picture", "bomb.png": "too many pixels",
+    }  # fmt: skip
+    assert open_picture(raw / "turned.jpg").shape == (600, 400, 3)
+    assert np.abs(open_picture(raw / "deep.png")[..., 0].astype(int) - np.asarray(photograph.convert("L"))).max() == 0
 
 
 def test_nothing_to_learn_from_is_one_sentence(tmp_path: Path) -> None:
