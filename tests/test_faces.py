@@ -43,6 +43,12 @@ def test_a_turned_face_is_found_too() -> None:
     assert find_faces(turned(ASTRONAUT, 35), Faces())
 
 
+def test_the_network_finds_a_face_where_hog_does() -> None:
+    small = cv2.resize(ASTRONAUT[30:230, 130:330], (100, 100), interpolation=cv2.INTER_AREA)
+    (network,), (hog,) = find_faces(small, Faces(find="cnn")), find_faces(small, Faces())
+    assert (network.x, network.y, network.side) == pytest.approx((hog.x, hog.y, hog.side), abs=12)
+
+
 def test_what_shows_no_face_is_refused() -> None:
     assert reason(data.coffee()) == "no face"
     assert reason(ASTRONAUT, min_side=200) == "small face"

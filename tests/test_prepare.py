@@ -1,9 +1,12 @@
 """Every candidate ends in the ledger, kept or refused by name, whatever the workers."""
 
 import json
+import os
+import signal
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +20,12 @@ from tasks.errors import BarenError, ParamsError, PictureRefused, Stopped
 from tasks.files import write_json, write_json_lines
 from tasks.limits import Limits
 from tasks.picture import cut, cut_all, open_picture
-from tasks.prepare import run
+from tasks.prepare import decide, run
 from tasks.prepare.crop import Box, centre, fit, tiles, whole
 from tasks.prepare.settings import Prepare
 from tasks.progress import Progress
 from tasks.rows import Crop, Origin, Prepared, Scraped, as_json, read_prepared
+from tasks.workers import Renewable
 
 
 class Here(Executor):
@@ -148,6 +152,25 @@ def test_odd_files_are_kept_right_or_refused_by_name_and_the_run_goes_on(tmp_pat
     }  # fmt: skip
     assert open_picture(raw / "turned.jpg").shape == (600, 400, 3)
     assert np.abs(open_picture(raw / "deep.png")[..., 0].astype(int) - np.asarray(photograph.convert("L"))).max() == 0
+
+
+def broken_decoder() -> None:
+    """A worker whose decoder crashes on one picture."""
+    sound = decide.open_picture
+
+    def opened(path: Path, limits: Limits) -> np.ndarray:
+        if path.name == "0001.png":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return sound(path, limits)
+
+    decide.open_picture = opened
+
+
+def test_a_picture_that_kills_its_decoder_is_refused_and_the_others_are_kept(tmp_path: Path) -> None:
+    raw = raw_folder(tmp_path / "raw", [(50, 40)] * 4)
+    with Renewable(lambda: ProcessPoolExecutor(2, get_context("forkserver"), broken_decoder)) as executor:
+        rows = prepared(raw, tmp_path / "out", executor)
+    assert [row.reason for row in rows] == ["", "decoder crash", "", ""]
 
 
 def test_nothing_to_learn_from_is_one_sentence(tmp_path: Path) -> None:
