@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from skimage import data
 
 from tasks.prepare.borders import sound_part
@@ -105,3 +107,12 @@ def test_what_is_too_small_or_blank_is_left_alone() -> None:
     for picture in (np.zeros((3, 3, 3), np.uint8), np.full((200, 300, 3), 90, np.uint8)):
         height, width = picture.shape[:2]
         assert sound_part(picture) == Box(0, 0, width, height)
+
+
+@given(seed=st.integers(0, 2**32), height=st.integers(1, 500), width=st.integers(1, 500), patch=st.integers(1, 90))
+@settings(max_examples=25, deadline=None)
+def test_any_picture_has_a_part_that_lies_in_it(seed: int, height: int, width: int, patch: int) -> None:
+    few = np.random.default_rng(seed).integers(0, 256, (height // patch + 1, width // patch + 1, 3), np.uint8)
+    box = sound_part(np.ascontiguousarray(few.repeat(patch, 0).repeat(patch, 1)[:height, :width]))
+    assert 0 <= box.left < box.right <= width
+    assert 0 <= box.top < box.bottom <= height

@@ -7,6 +7,7 @@ scroll. A mount of patterned cloth is known by being the same on both sides of t
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -91,6 +92,30 @@ class _End:
     lines: Shares
     quiet: Shares
 
+    @property
+    def inset(self) -> int:
+        return max(1, round(len(self.lines) * INSET))
+
+    @property
+    def thick(self) -> int:
+        """Rows that reaches are a share of: what lies about a picture is no thinner where the picture is narrow."""
+        return max(len(self.lines), self.pixels.shape[1] // 2)
+
+    @cached_property
+    def bare(self) -> npt.NDArray[np.bool_]:
+        """Whether nothing is drawn in each row."""
+        return self.quiet >= BARE
+
+    @cached_property
+    def empty(self) -> Shares:
+        """The share of bare rows up to each."""
+        return np.cumsum(self.bare) / np.arange(1, len(self.bare) + 1)
+
+    @cached_property
+    def means(self) -> npt.NDArray[np.float64]:
+        """The mean colour of each row that a border may reach, and a few more, [rows, 3]."""
+        return self.pixels[: int(len(self.lines) * FAR) + 2 * GAP].mean(1)
+
 
 def sound_part(picture: Pixels) -> Box:
     """The box of `picture`, uint8 [H, W, 3], that is free of borders; all of it where none is found."""
@@ -148,46 +173,49 @@ def _inner(seen: _Direction, top: int, bottom: int, left: int, right: int, look:
 
 def _depth(end: _End, wide: float, first_look: bool) -> int:
     """How many of the first rows are border."""
-    rows, lines, pixels = len(end.lines), end.lines, end.pixels
-    thick = max(rows, pixels.shape[1] // 2)  # what lies about a picture is no thinner where the picture is narrow
-    inset = max(1, round(rows * INSET))
-    bar = _colour_bar(pixels[: round(thick * NEAR)], end.quiet) if first_look else 0
-    if bar:
-        beyond = np.flatnonzero(lines[bar : bar + round(thick * RULER)] >= ALONG)
-        if len(beyond):
-            return bar + int(beyond[-1]) + inset
-    bare = end.quiet >= BARE
-    undrawn = np.cumsum(bare) / np.arange(1, rows + 1)  # of the rows outside
-    means = pixels[: int(rows * FAR) + 2 * GAP].mean(1)
-    for y in np.flatnonzero(lines[: int(rows * max(FAR, wide))] >= INK)[::-1].tolist():
-        if y < GAP:
-            break
-        along, sharp, empty = float(lines[y]), _is_sharp(lines, y), undrawn[y - 1]
-        if y <= rows * wide and along >= STRONG and sharp and empty >= EMPTY and _is_ground(pixels, y):
-            return y + inset
-        if y > rows * FAR or _is_gradient(means, y):
-            continue
-        unlike = _unlike_inside(pixels, y)
-        thin = empty >= BLANK and not unlike and _is_ink(means, y)
-        if along < (ALONG if first_look else CLEAR) and not thin:
-            continue
-        apart = y <= thick * SLIVER or unlike
-        edge = first_look and along >= EDGE and sharp and apart and y <= thick * CLOSE
-        few_colours = empty >= OUTSIDE and bare[y - GAP : y].any() and y <= thick * NEAR
-        if edge or (few_colours and (first_look or (sharp and apart))) or _is_mount(pixels, y, along):
-            return y + inset
+    bar = _colour_bar(end.pixels[: round(end.thick * NEAR)], end.quiet) if first_look else 0
+    beyond = np.flatnonzero(end.lines[bar : bar + round(end.thick * RULER)] >= ALONG)
+    if bar and len(beyond):
+        return bar + int(beyond[-1]) + end.inset
+    far = int(len(end.lines) * max(FAR, wide))
+    for y in np.flatnonzero(end.lines[:far] >= INK)[::-1].tolist():
+        if y >= GAP and (_is_ground(end, y, wide) or _is_border(end, y, first_look)):
+            return y + end.inset
     return 0
+
+
+def _is_ground(end: _End, y: int, wide: float) -> bool:
+    """Whether the first `y` rows are bare, as dark or as light as what pictures are laid on, and end in an edge."""
+    if y > len(end.lines) * wide or end.lines[y] < STRONG or end.empty[y - 1] < EMPTY or not _is_sharp(end.lines, y):
+        return False
+    colour = np.median(_along(end.pixels[:y]), 0)
+    hueless = colour.max() - colour.min() <= HUELESS and not DARK < colour.max() < LIGHT
+    return bool(hueless) and _unlike_inside(end.pixels, y)
+
+
+def _is_border(end: _End, y: int, first_look: bool) -> bool:
+    """Whether the first `y` rows, outside of a line, are bar, ruler, mount or margin."""
+    if y > len(end.lines) * FAR or _is_gradient(end.means, y):
+        return False
+    along, empty, unlike = float(end.lines[y]), end.empty[y - 1], _unlike_inside(end.pixels, y)
+    thin = empty >= BLANK and not unlike and _is_ink(end.means, y)
+    if along < (ALONG if first_look else CLEAR) and not thin:
+        return False
+    edge = _is_sharp(end.lines, y) and (unlike or y <= end.thick * SLIVER)
+    if first_look and edge and along >= EDGE and y <= end.thick * CLOSE:
+        return True
+    few_colours = empty >= OUTSIDE and end.bare[y - GAP : y].any() and y <= end.thick * NEAR
+    return bool(few_colours and (first_look or edge)) or _is_mount(end.pixels, y, along)
 
 
 def _frame(start: _End, end: _End, far: float) -> tuple[int, int]:
     """How many of the first and of the last rows are a frame: alike at both ends, whatever its pattern."""
-    inset = max(1, round(len(start.lines) * INSET))
     pairs = [(first, last) for first in _edges(start.lines, far) for last in _edges(end.lines, far)]
     for first, last in sorted(pairs, key=sum, reverse=True):
         even = max(first, last) <= EVEN * min(first, last)
         alike = even and _are_alike(start.pixels[:first], end.pixels[:last])
         if alike and _unlike_inside(start.pixels, first) and _unlike_inside(end.pixels, last):
-            return first + inset, last + inset
+            return first + start.inset, last + end.inset
     return 0, 0
 
 
@@ -210,13 +238,6 @@ def _unlike_inside(pixels: Pixels, y: int) -> bool:
     """Whether the first `y` rows have another colour than as many rows inside of them, in most parts."""
     within = pixels[y + GAP : 2 * y + GAP]
     return len(within) > 0 and bool(np.median(np.abs(_along(pixels[:y]) - _along(within)).max(1)) > ALIKE)
-
-
-def _is_ground(pixels: Pixels, y: int) -> bool:
-    """Whether the first `y` rows are as dark or as light as what pictures are laid on, and the rows inside are not."""
-    colour = np.median(_along(pixels[:y]), 0)
-    hueless = colour.max() - colour.min() <= HUELESS and not DARK < colour.max() < LIGHT
-    return bool(hueless) and _unlike_inside(pixels, y)
 
 
 def _along(strip: Pixels) -> npt.NDArray[np.float32]:
@@ -250,10 +271,8 @@ def _is_ink(means: npt.NDArray[np.float64], y: int) -> bool:
 
 def _is_gradient(means: npt.NDArray[np.float64], y: int) -> bool:
     """Whether the rows' mean colour, [H, 3], goes on inside the line as it came to it: a sky, not an edge."""
-    step, beyond = (
-        means[y] - means[y - GAP],
-        means[min(y + GAP + 1, len(means) - 1)] - means[min(y + 1, len(means) - 1)],
-    )
+    last = len(means) - 1
+    step, beyond = means[y] - means[y - GAP], means[min(y + GAP + 1, last)] - means[min(y + 1, last)]
     return bool(step @ beyond > SLOPE * (step @ step))
 
 
