@@ -74,6 +74,14 @@ def test_a_scroll_is_cut_out_of_its_cloth_and_of_the_ground_beside_it() -> None:
     assert lies_close(box, Box(60, 80, 660, 480), 16)
 
 
+def test_a_sliver_of_white_beside_a_sheet_that_lies_askew_is_cut_away() -> None:
+    askew = mounted(PRINT, 0, 0, 12, 0, (250, 246, 228))
+    edge = np.int32([[588, 0], [613, 0], [613, 400], [599, 400]])  # eleven pixels further out at the bottom
+    cv2.fillPoly(askew, [edge], (250, 246, 228))
+    box = sound_part(askew)
+    assert 570 <= box.right <= 588
+
+
 def test_paper_around_a_thin_frame_of_ink_is_cut_away() -> None:
     sheet = np.full((600, 440, 3), (206, 200, 152), np.uint8)
     cv2.rectangle(sheet, (50, 70), (390, 520), (60, 58, 50), 2)

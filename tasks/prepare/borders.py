@@ -39,6 +39,7 @@ CLEAR = 0.75  # the same, once something was cut; and both sides of a frame
 EDGE = 0.88  # the edge of what was photographed
 STRONG = 0.9  # a line that leaves no doubt
 SHARP = 10  # rows within which a line is over; colour that fades takes more
+DRIFT = 4  # rows to either side that the edge of a sheet that lies a little askew may wander
 SLOPE = 0.35  # of a line's step by which a gradient goes on beyond it
 DARKER = 4  # levels by which ink is darker than the paper on either side
 
@@ -75,6 +76,7 @@ class _Direction:
 
     pixels: Pixels
     lines: Sums  # where the picture changes from GAP rows before
+    askew: Sums  # where it does so within DRIFT rows
     quiet: Sums  # where it does not change along the row
     wide: float  # of the rows, that a bare ground may take up
 
@@ -90,6 +92,7 @@ class _End:
 
     pixels: Pixels
     lines: Shares
+    askew: Shares
     quiet: Shares
 
     @property
@@ -149,7 +152,8 @@ def _look(copy: Pixels, wide: float) -> _Direction:
     quiet = np.ones(copy.shape[:2], np.uint8)
     little = np.asarray(cv2.blur(copy, (3, 1)), np.uint8)  # less smoothed: a patch's edge must not reach far
     quiet[:, 1:] = _apart(little[:, 1:], little[:, :-1]) < QUIET
-    return _Direction(smooth, _sums(lines), _sums(quiet), wide)
+    askew = np.asarray(cv2.dilate(lines, np.ones((2 * DRIFT + 1, 1), np.uint8)), np.uint8)
+    return _Direction(smooth, _sums(lines), _sums(askew), _sums(quiet), wide)
 
 
 def _sums(ones: npt.NDArray[np.uint8]) -> Sums:
@@ -158,17 +162,21 @@ def _sums(ones: npt.NDArray[np.uint8]) -> Sums:
 
 def _inner(seen: _Direction, top: int, bottom: int, left: int, right: int, look: int) -> tuple[int, int]:
     """The rows between the borders at both ends of the box."""
-    lines = seen.rows(seen.lines, top, bottom, left, right)
-    quiet = seen.rows(seen.quiet, top, bottom, left, right)
+    lines, askew, quiet = (seen.rows(sums, top, bottom, left, right) for sums in (seen.lines, seen.askew, seen.quiet))
     part = seen.pixels[top:bottom, left:right]
-    # Seen from the end, the same line lies GAP rows nearer.
-    backwards = np.zeros_like(lines)
-    backwards[GAP:] = lines[: GAP - 1 : -1]
-    start, end = _End(part, lines, quiet), _End(part[::-1], backwards, quiet[::-1])
+    start = _End(part, lines, askew, quiet)
+    end = _End(part[::-1], _from_the_end(lines), _from_the_end(askew), quiet[::-1])
     alone = _depth(start, seen.wide, look == 0), _depth(end, seen.wide, look == 0)
     both = _frame(start, end, FAR if look < 2 else NEAR)
     first, last = max(alone[0], both[0]), max(alone[1], both[1])
     return (top + first, bottom - last) if first + last < bottom - top else (top, bottom)
+
+
+def _from_the_end(lines: Shares) -> Shares:
+    """Seen from the end, the same line lies GAP rows nearer."""
+    turned = np.zeros_like(lines)
+    turned[GAP:] = lines[: GAP - 1 : -1]
+    return turned
 
 
 def _depth(end: _End, wide: float, first_look: bool) -> int:
@@ -181,6 +189,18 @@ def _depth(end: _End, wide: float, first_look: bool) -> int:
     for y in np.flatnonzero(end.lines[:far] >= INK)[::-1].tolist():
         if y >= GAP and (_is_ground(end, y, wide) or _is_border(end, y, first_look)):
             return y + end.inset
+    return _askew(end) if first_look else 0
+
+
+def _askew(end: _End) -> int:
+    """How many of the first rows are a sliver of white beside a sheet that does not lie quite straight."""
+    sliver = end.askew[: round(end.thick * SLIVER)]
+    for y in np.flatnonzero(sliver >= STRONG)[::-1].tolist():
+        out = max(y - DRIFT, 1)
+        share, colour = _plain(end.pixels[:out])
+        white = colour.max() >= LIGHT and colour.max() - colour.min() <= HUELESS  # a dark one may be a sky that fades
+        if white and share >= PLAINISH and _unlike_inside(end.pixels, y + DRIFT):
+            return y + DRIFT + end.inset
     return 0
 
 
