@@ -213,7 +213,7 @@ def test_real_pictures_are_prepared(real_pictures: Path, tmp_path: Path) -> None
     write_json(raw / "query.json", {"query": "now"})
     decided = prepared(raw, tmp_path / "out", side=128)  # these are scans of 640 px: inside their mounts few hold 256
     assert sum(row.outcome == "kept" for row in decided) >= 20
-    assert {row.reason for row in decided} <= {"", "too small"}
+    assert {row.reason for row in decided} <= {"", "too small", "odd aspect"}  # one is a pillar, out of its cloth
     for row in decided:
         if row.crop is not None and row.file is not None:
             assert cut(open_picture(raw / row.file), row.crop).shape == (128, 128, 3)
