@@ -32,7 +32,7 @@ class Networks(Settings):
     side: int = Field(96, ge=24)  # of the square pictures, in pixels: 12 doubled some times
     filters: int = Field(64, ge=4)  # of the layer next to the picture; doubled at each halving
     noise: int = Field(100, ge=1)  # length of the vector that a face is made from
-    enlarge: Enlarge = "transposed"  # the article's; resized paints less grain, and takes longer
+    enlarge: Enlarge = "transposed"  # the article's; resized paints less grain, and learns more slowly
     residual: int = Field(0, ge=0)  # residual blocks behind each layer of both networks; the article has none
 
     @field_validator("side")

@@ -17,9 +17,10 @@ from torch.nn.functional import leaky_relu
 from tasks.settings import Settings
 from tasks.train.augment import Augment, Operation
 from tasks.train.average import averaged_copy
-from tasks.train.dcgan import Enlarge, PaintsFromNoise, enlarging, first_weights
+from tasks.train.dcgan import Enlarge, PaintsFromNoise, enlarging, first_weights, orthogonal_weights
 from tasks.train.recipe import Losses, Pictures, Run
 from tasks.train.settings import Train as LoopSettings
+from tasks.train.spectral import normalise_spectrum
 
 KIND: Literal["noise"] = "noise"
 
@@ -30,7 +31,9 @@ class Networks(Settings):
     side: int = Field(64, ge=16)  # of the square pictures, in pixels: 4 doubled some times
     filters: int = Field(64, ge=4)  # of the layer next to the picture; doubled at each halving
     noise: int = Field(100, ge=1)  # length of the vector that a painting is made from
-    enlarge: Enlarge = "transposed"  # the article's; resized paints less grain, and takes longer
+    enlarge: Enlarge = "transposed"  # the article's; resized paints less grain, and learns more slowly
+    # batch is the article's; it hides from features how much grain there is. spectral bounds the critic's slope instead
+    critic_norm: Literal["batch", "spectral"] = "batch"
     features: int = Field(1024, ge=2)  # of the critic's last layer, which the generator matches
 
     @field_validator("side")
@@ -74,13 +77,14 @@ class Generator(nn.Module):
 class Critic(nn.Module):
     """Halved until 4x4, then a layer of features, then one logit: [B,3,side,side] -> [B,1], [B,features]."""
 
-    def __init__(self, side: int, filters: int, features: int) -> None:
+    def __init__(self, side: int, filters: int, features: int, norm: Literal["batch", "spectral"]) -> None:
         super().__init__()
         widths = [filters * 2**level for level in range(int(math.log2(side // 4)))]
         layers: list[nn.Module] = []
         for level, (before, after) in enumerate(zip([3, *widths], widths, strict=False)):
             layers += [nn.Conv2d(before, after, 4, 2, 1, bias=level == 0)]
-            layers += [nn.BatchNorm2d(after), nn.LeakyReLU(0.2)] if level else [nn.LeakyReLU(0.2)]
+            layers += [nn.BatchNorm2d(after)] if level and norm == "batch" else []
+            layers += [nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers)
         self.features = nn.Linear(widths[-1] * 16, features)
         self.logit = nn.Linear(features, 1)
@@ -102,10 +106,12 @@ class Portraits(PaintsFromNoise):
         self.side, self.noise = networks.side, networks.noise
         torch.manual_seed(train.seed)
         self.generator = Generator(networks.side, networks.filters, networks.noise, networks.enlarge)
-        self.critic = Critic(networks.side, networks.filters, networks.features)
+        self.critic = Critic(networks.side, networks.filters, networks.features, networks.critic_norm)
         self.networks: dict[str, nn.Module] = {"generator": self.generator, "critic": self.critic}
         for network in self.networks.values():
             network.apply(first_weights)
+        if networks.critic_norm == "spectral":
+            normalise_spectrum(self.critic.apply(orthogonal_weights))
         self.averages: dict[str, nn.Module] = {"generator": averaged_copy(self.generator)}
         betas = (train.beta1, train.beta2)
         self.generator_optimizer = torch.optim.Adam(self.generator.parameters(), train.rate_generator, betas)

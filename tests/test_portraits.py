@@ -28,6 +28,20 @@ def test_the_articles_networks_have_their_sizes() -> None:
     assert num_weights(recipe.critic) == trunk + 8192 * 1024 + 1024 + 1025
 
 
+def test_a_spectral_critic_sees_how_much_grain_there_is() -> None:
+    """Batch norm takes a batch's grain, all of it alike, out of the features that the generator matches."""
+    torch.manual_seed(0)
+    moved = {}
+    for norm in ("batch", "spectral"):
+        shapes = portraits.Networks.read({"side": 32, "filters": 8, "features": 32, "critic_norm": norm}, "")
+        recipe = portraits.build(shapes, portraits.Train())
+        assert any(isinstance(layer, nn.BatchNorm2d) for layer in recipe.critic.modules()) == (norm == "batch")
+        grain = torch.randn(8, 3, 32, 32)
+        features = [recipe.critic(grain * much)[1].detach().mean(dim=0) for much in (0.5, 1.0)]
+        moved[norm] = float((features[1] - features[0]).norm() / features[0].norm())
+    assert moved["spectral"] > 3 * moved["batch"]
+
+
 def test_the_critics_rate_is_above_the_generators() -> None:
     assert portraits.Train().rate_critic > portraits.Train().rate_generator
 

@@ -61,6 +61,7 @@ ROWS = [
     ),
     Row(anime, {"side": 24, "filters": 4, "residual": 1}, {"generator_every": 2, "strength": None}),
     Row(portraits, {"side": SIDE, "filters": 4, "features": 16}, {"strength": None, "adversarial": 0.1}),
+    Row(portraits, {"side": SIDE, "filters": 4, "features": 16, "critic_norm": "spectral"}, {"strength": 0.0}),
 ]
 
 

@@ -32,6 +32,12 @@ def first_weights(layer: nn.Module) -> None:
         nn.init.normal_(layer.weight, 1.0, 0.02)
 
 
+def orthogonal_weights(layer: nn.Module) -> None:
+    """All singular values of a weight are one, so that dividing by the largest leaves the others as large."""
+    if isinstance(layer, nn.Conv2d | nn.Linear):
+        nn.init.orthogonal_(layer.weight)
+
+
 class PaintsFromNoise:
     """Half a recipe: paints with averages["generator"], from noise [B,Z] to [B,3,side,side]; Z is `noise`."""
 
