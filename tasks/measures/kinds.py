@@ -41,7 +41,7 @@ KINDS = {
         "Light and dark kept", "share of paintings that lead back to their photo", "higher", ONLY
     ),
     "content_edges": Kind("Contours kept", "share of paintings that lead back to their photo", "higher", ONLY),
-    "duplicates": Kind("Repeats of itself", "share of pictures with a twin among the made ones", "lower"),
+    "duplicates": Kind("Repeats of itself", "share of pictures with a twin among 128 of the made ones", "lower"),
     "copies": Kind("Copies", "share of pictures that repeat one learned from; near 0 is right", ""),
     "ms_ssim": Kind("Sameness", "how alike two of its pictures are; near the real pictures' own is right", ""),
 }
