@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from pipelines import cyclegan, progressive
 from tasks.train.adversarial import critic_loss, generator_loss
@@ -23,6 +24,32 @@ class Contest:
     pictures: int  # in a step
     plain: Callable[[int], object]
     ours: Callable[[int], object]
+
+
+def dcgan64() -> Contest:
+    """DCGAN at 64 px, batch 64: the plain form of `progressive` at one size has its networks, losses and step."""
+    pictures = _shown(64, 64)
+    shapes = progressive.Networks(side=64, first=64)
+    plain, ours = (progressive.build(shapes, _dcgan_settings(precision)) for precision in _PRECISIONS)
+    return Contest("dcgan64", 64, lambda _step: plain_dcgan_step(plain, pictures["to"]), _ours(ours, pictures))
+
+
+def _dcgan_settings(precision: str) -> progressive.Train:
+    return progressive.Train.model_validate({"loss": "bce", "batch": 64, "precision": precision, "device": "cpu"})
+
+
+def plain_dcgan_step(recipe: progressive.Progressive, real: Tensor) -> None:
+    """Critic on real and painted, then the generator on the same paintings, by a critic not frozen."""
+    generator, critic = recipe.generator, recipe.critic
+    ones, zeros = torch.ones(len(real), 1), torch.zeros(len(real), 1)
+    painted = generator(torch.randn(len(real), recipe.shapes.noise))
+    recipe.optimizers["critic"].zero_grad()
+    binary_cross_entropy_with_logits(critic(real), ones).backward()
+    binary_cross_entropy_with_logits(critic(painted.detach()), zeros).backward()
+    recipe.optimizers["critic"].step()
+    recipe.optimizers["generator"].zero_grad()
+    binary_cross_entropy_with_logits(critic(painted), ones).backward()
+    recipe.optimizers["generator"].step()
 
 
 def cyclegan256() -> Contest:

@@ -6,18 +6,16 @@ machine stretches the clock; the ratio is of the fastest of several turns.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch import Tensor
 
 from benchmarks import train_loop
-from benchmarks.originals import Contest, cyclegan256, progressive64
-from pipelines import portraits, travelgan
+from benchmarks.originals import Contest, cyclegan256, dcgan64, progressive64
+from pipelines import travelgan
 from tasks.train.engine import Engine
-from tasks.train.settings import Train
 
 Figures = dict[str, float | bool]
 
@@ -61,50 +59,6 @@ def fastest(contest: Contest, turns: int) -> tuple[float, float]:
             if turn:
                 best[name] = min(best[name], time.process_time() - began)
     return best["plain"], best["ours"]
-
-
-def dcgan64() -> Contest:
-    """DCGAN at 64 px, batch 64: the networks of the DCGAN paper, its losses, its step."""
-    pictures = shown(64, 64)["to"]
-    plain, ours = (_Dcgan() for _ in range(2))
-    engine = Engine.of(Train(precision="bfloat16", device="cpu"))
-    for network in (ours.generator, ours.critic):
-        network.to(memory_format=torch.channels_last)
-    for optimizer in (ours.of_generator, ours.of_critic):
-        optimizer.param_groups[0].update(fused=True, foreach=False)
-
-    def frugal(_step: int) -> None:
-        ours.step(pictures, engine.run, freeze=True)
-
-    def wasteful(_step: int) -> None:
-        plain.step(pictures, lambda network, x: network(x), freeze=False)
-
-    return Contest("dcgan64", 64, wasteful, frugal)
-
-
-class _Dcgan:
-    """Both networks, their optimizers and one step: critic on real and painted, then the generator on the same."""
-
-    def __init__(self) -> None:
-        torch.manual_seed(0)
-        self.generator = portraits.Generator(64, 64, 100)
-        trunk = portraits.Critic(64, 64, 1).layers
-        self.critic = nn.Sequential(*trunk, nn.Conv2d(512, 1, 4, bias=False), nn.Flatten())
-        self.of_generator = torch.optim.Adam(self.generator.parameters(), 2e-4, (0.5, 0.999), foreach=False)
-        self.of_critic = torch.optim.Adam(self.critic.parameters(), 2e-4, (0.5, 0.999), foreach=False)
-
-    def step(self, pictures: Tensor, run: Callable[[nn.Module, Tensor], Tensor], freeze: bool) -> None:
-        ones, zeros = torch.ones(len(pictures), 1), torch.zeros(len(pictures), 1)
-        painted = run(self.generator, torch.randn(len(pictures), 100))
-        self.of_critic.zero_grad()
-        binary_cross_entropy_with_logits(run(self.critic, pictures), ones).backward()
-        binary_cross_entropy_with_logits(run(self.critic, painted.detach()), zeros).backward()
-        self.of_critic.step()
-        self.of_generator.zero_grad()
-        self.critic.requires_grad_(not freeze)
-        binary_cross_entropy_with_logits(run(self.critic, painted), ones).backward()
-        self.of_generator.step()
-        self.critic.requires_grad_(True)
 
 
 def travelgan256() -> Contest:

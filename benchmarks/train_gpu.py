@@ -8,11 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from benchmarks.originals import plain_cyclegan_step
-from pipelines import cyclegan, portraits, travelgan
+from pipelines import cyclegan, progressive, travelgan
 from tasks.train.engine import Compute, Engine
 from tasks.train.limit import Pace
 from tasks.train.recipe import Recipe
@@ -117,32 +115,9 @@ def _limit_share(per_second: float) -> float:
 
 
 def _dcgan(batch: int, way: Compute) -> Step:
-    """The networks of the DCGAN paper, its losses, one step of each; paintings are made once."""
-    settings = portraits.Train.model_validate({**BF16, "batch": batch, "compute": way})
-    engine, pictures = _engine(settings), _shown(batch, 64)["to"]
-    generator: nn.Module = portraits.Generator(64, 64, 100).cuda().to(memory_format=torch.channels_last)
-    trunk = portraits.Critic(64, 64, 1).layers
-    critic: nn.Module = nn.Sequential(*trunk, nn.Conv2d(512, 1, 4, bias=False), nn.Flatten())
-    critic = critic.cuda().to(memory_format=torch.channels_last)
-    optimizers = [
-        torch.optim.Adam(network.parameters(), 2e-4, (0.5, 0.999), fused=True) for network in (critic, generator)
-    ]
-    ones, zeros = torch.ones(batch, 1, device="cuda"), torch.zeros(batch, 1, device="cuda")
-
-    def step(_step: int) -> object:
-        painted: Tensor = engine.run(generator, torch.randn(batch, 100, device="cuda"))
-        real, fake = engine.run(critic, pictures), engine.run(critic, painted.detach())
-        optimizers[0].zero_grad()
-        (binary_cross_entropy_with_logits(real, ones) + binary_cross_entropy_with_logits(fake, zeros)).backward()
-        optimizers[0].step()
-        critic.requires_grad_(False)
-        optimizers[1].zero_grad()
-        binary_cross_entropy_with_logits(engine.run(critic, painted), ones).backward()
-        optimizers[1].step()
-        critic.requires_grad_(True)
-        return None
-
-    return step
+    """The plain form of `progressive` at one size: the networks of the DCGAN paper, its losses and its step."""
+    settings = progressive.Train.model_validate({**BF16, "loss": "bce", "batch": batch, "compute": way})
+    return _recipe_step(progressive.build(progressive.Networks(side=64, first=64), settings), settings, 64)
 
 
 def _shown(num: int, side: int) -> Mapping[str, Any]:
