@@ -120,8 +120,8 @@ def make_print(
     first = plan(settings.tile)
     if not first.exact:
         progress.say(
-            f"{order.name}: the network looks too far to be cut exactly in {most} px; one device paints, and tiles are "
-            "faded into each other"
+            f"{order.name}: the network looks too far to be cut exactly in {most} px; tiles are faded into each other"
+            + (", by one device alone" if len(devices) > 1 else "")
         )
     batch = settings.batch or _batch(first, room, devices[0])
     preview = Preview(sheet.height, sheet.width)
@@ -168,7 +168,8 @@ def _known(order: Order, key: str) -> dict[str, int]:
 
 
 def _as_told(target: Path, known: Mapping[str, int]) -> bool:
-    return target.exists() and target.stat().st_size == known.get(target.name)
+    whole = target.suffix.lower() != ".dzi" or target.with_name(f"{target.stem}_files").is_dir()
+    return whole and target.exists() and target.stat().st_size == known.get(target.name)
 
 
 def _require_room(order: Order, canvas: Canvas) -> None:
