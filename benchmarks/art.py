@@ -1,11 +1,11 @@
 """Art: each recipe on real pictures, beside the plain form of its original trained for as long.
 
 BAREN_PICTURES names a folder with landscape, ukiyoe, abstract, anime_faces and portraits. Each recipe is trained twice
-on the same shards: ours as params.yaml has it (on a GPU, as params.full.yaml), and plainly, with networks of the same
-size and the article's settings, which are the recipe's defaults, in float32 and without averaging. Without a GPU the
-two forms are trained side by side, each on half of the cores. Both are judged on held-out pictures, and so are, beside
-a painter, the photo as it is and the photo recoloured. Everything stays in .scratch/art/RECIPE, curves and grids as
-pages of the report.
+on the same shards: ours as params.yaml and REAL have it (on a GPU, as params.full.yaml), and plainly, with networks of
+the same size and the article's settings, which are the recipe's defaults, in float32 and without averaging. Without a
+GPU the two forms are trained side by side, each on half of the cores. Both are judged on held-out pictures, and so are,
+beside a painter, the photo as it is and the photo recoloured. Everything stays in .scratch/art/RECIPE, curves and grids
+as pages of the report.
 """
 
 import json
@@ -39,6 +39,19 @@ SIZES = ("side", "first", "filters", "widest", "levels", "blocks", "critic_layer
 PLAIN = {"precision": "float32", "layout": "contiguous", "average_half_life": 0}
 SHOWN = ("swd", "palette", "rkid", "ms_ssim", "duplicates", "copies", "content_luminance", "content_edges")
 BESIDE = {"_untrained": "untrained", "_untouched": "photo", "_recoloured": "recoloured", "_floor": "real"}
+# What real pictures ask for at the demonstration's size: its own prints are all of one rendering, and few motifs.
+REAL: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "travelgan": {
+        "networks": {
+            "filters": 24, "unet": "folded", "residual": True, "spectral": ["critic"], "critic": "patches", "scales": 3,
+            "four_patches": False,
+        },
+        "train": {
+            "rate_generator": 4e-4, "rate_critic": 1e-3, "travel": 2.0, "calm": 0.3, "steady": 0.5,
+            "average_half_life": 1000,
+        },
+    },
+}  # fmt: skip
 Block = dict[str, Any]
 
 
@@ -75,8 +88,12 @@ def main(quick: bool = False, minutes: float | None = None, only: str = "") -> d
 def _block(name: str, block: Block) -> Block:
     """A recipe's block as params has it, but for what real pictures change."""
     source, target = FOLDERS[name]
-    changes = {"from": source, "to": target, "evaluate": {**block["evaluate"], "answer": None}}
-    return {**block, **changes, "train": {**block["train"], "threads": None}}
+    real = {} if torch.cuda.is_available() else REAL.get(name, {})
+    return {
+        **block, "from": source, "to": target, "networks": {**block["networks"], **real.get("networks", {})},
+        "train": {**block["train"], **real.get("train", {}), "threads": None},
+        "evaluate": {**block["evaluate"], "answer": None},
+    }  # fmt: skip
 
 
 def _plain(block: Block) -> Block:

@@ -3,6 +3,9 @@
 What is painted and painted back must be the picture that it was, a picture that is of the other set already must stay
 as it is, and two critics judge every patch by itself (Zhu et al. 2017, arXiv:1703.10593). The generators are those of
 Johnson et al. 2016 (arXiv:1603.08155) with nine residual blocks, the critics those of Isola et al. 2017 on 70x70 px.
+
+Beyond the article, on request: enlarging that draws no checkerboard (`up`), painting over the picture (`residual`),
+generators without norm (`norm`), critics under spectral norm (`critic_norm`), flat skies kept flat (`calm`).
 """
 
 import copy

@@ -9,6 +9,9 @@ So the article has it, and so the defaults are. The paper's own code differs: bo
 encoder whose first layer each side has for itself, cross-entropy (`loss`), no spectral norm (`spectral`), no patches
 (`four_patches`), travel and margin ten times the adversarial loss, the margin on squared distances, batches of 16.
 Where the article says nothing (widths, kernels, rates, margin, latent length) the defaults are that code's.
+
+In neither, and on request: a critic of patches at several sizes (`critic`, `scales`), a U-Net that draws no grid
+(`unet`), painting over the photograph (`residual`), flat skies kept flat (`calm`).
 """
 
 import copy
