@@ -32,7 +32,7 @@ def main(quick: bool = False) -> Figures:
         figures[f"{contest.name}_ratio"] = round(plain / ours, 3)
         print(f"{contest.name:<24} {1e3 * plain:>10.0f} {1e3 * ours:>10.0f} {plain / ours:>7.2f} "
               f"{contest.pictures / ours:>19.1f}")  # fmt: skip
-    for name, share in train_loop.shares(epochs=1 if quick else 2).items():
+    for name, share in train_loop.shares(epochs=2 if quick else 6).items():
         figures[name] = round(share, 4)
         print(f"{name}, 64 px: {share:.2%}")
     if torch.cuda.is_available():

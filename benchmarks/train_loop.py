@@ -16,7 +16,7 @@ SIDE, BATCH, PICTURES = 64, 16, 2000
 
 
 def shares(epochs: int) -> dict[str, float]:
-    """feed_wait_share and loop_overhead_share, of CPU time: TraVeLGAN at 64 px, 2,000 pictures, a look each epoch."""
+    """feed_wait_share and loop_overhead_share, of CPU time: TraVeLGAN at 64 px, 2,000 pictures."""
     settings = travelgan.Train(epochs=epochs, batch=BATCH, flip=True, loss="hinge", precision="bfloat16", device="cpu")
     shapes = travelgan.Networks(side=SIDE, filters=24, levels=3, latent=128)
     recipe = travelgan.build(shapes, settings)

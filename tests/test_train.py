@@ -16,6 +16,8 @@ from pipelines import travelgan
 from tasks import train
 from tasks.errors import CheckpointError, ParamsError, Stopped, TrainingFailed
 from tasks.progress import Progress
+from tasks.train.loop import Training
+from tasks.train.ranks import Ranks
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -172,6 +174,16 @@ def test_too_few_pictures_for_a_batch_is_said(tmp_path: Path) -> None:
     with pytest.raises(TrainingFailed, match=r"learn 'from' has 12 pictures to train on and a batch takes 16"):
         trained(tmp_path, settings)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("named", "apart"), [(None, 201), (1, 3), (5, 15)])
+def test_looks_are_two_hundred_steps_apart_unless_the_settings_name_epochs(
+    tmp_path: Path, named: int | None, apart: int
+) -> None:
+    settings = small(epochs=400, preview_every=named)
+    feeds = {"from": Pictures(1), "to": Pictures(2)}  # of three steps an epoch
+    training = Training(travelgan.build(shapes(), settings), feeds, settings, tmp_path, Progress(), Ranks())
+    assert training.look_every == apart
 
 
 def test_a_run_that_stays_collapsed_is_stopped_once_patience_is_over(tmp_path: Path) -> None:

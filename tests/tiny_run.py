@@ -51,8 +51,8 @@ class StopAfter(Progress):
 
 
 def small(**changes: Any) -> travelgan.Train:
-    values = {"epochs": 2, "batch": 4, "layout": "contiguous", "log_every": 2, "preview_pictures": 4, **changes}
-    return travelgan.Train(**values)
+    each = {"log_every": 2, "preview_every": 1, "preview_pictures": 4}
+    return travelgan.Train(**{"epochs": 2, "batch": 4, "layout": "contiguous", **each, **changes})
 
 
 def shapes(**changes: Any) -> travelgan.Networks:

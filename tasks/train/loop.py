@@ -33,6 +33,7 @@ from tasks.train.record import described
 from tasks.train.settings import Train
 
 LONG = 300  # steps, beside which a probe of the device is little
+APART = 200  # steps from one look to the next, at least, where the settings name no epochs: so it takes little of them
 EXPLODED = 1e8  # no loss of a sound GAN comes near it; no number is not below it either
 
 
@@ -53,6 +54,7 @@ class Training:
         self.engine = Engine.of(settings, ranks)
         self.steps_per_epoch = max(feed.steps_per_epoch for feed in feeds.values())
         self.num_steps = settings.epochs * self.steps_per_epoch
+        self.look_every = (settings.preview_every or -(-APART // self.steps_per_epoch)) * self.steps_per_epoch
         self.choosing = min(settings.population.epoch * self.steps_per_epoch, self.num_steps)  # the step of the choice
         self.done = 0  # steps
         self.sums: dict[str, Tensor] = {}  # losses since the last row
@@ -154,7 +156,7 @@ class Training:
         if self.done % self.settings.log_every == 0 or at_end:
             self._log()
         choosing = self._is_one_of_many() and self.done == self.choosing
-        if self.done % (self.steps_per_epoch * self.settings.preview_every) == 0 or at_end or choosing:
+        if self.done % self.look_every == 0 or at_end or choosing:
             self._look()
         if time.monotonic() - self.saved_at >= 60 * self.settings.save_every:
             self._save("last")

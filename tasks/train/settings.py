@@ -44,7 +44,9 @@ class Train(Settings):
     steady: float = Field(1.0, ge=0, le=1)  # share of the run with the full rates, which then fall evenly to zero
     population: Population = Field(default_factory=Population)
     average_half_life: int = Field(10_000, ge=0)  # pictures after which a weight counts half in the moving average
-    preview_every: int = Field(1, ge=1)  # epochs from one sample grid, and one look for the best, to the next
+    preview_every: int | None = Field(
+        None, ge=1
+    )  # epochs from one sample grid, and one look for the best, to the next; None: as many as are 200 steps
     preview_pictures: int = Field(16, ge=1, le=64)  # columns of a sample grid
     patience: int | None = Field(None, ge=1)  # previews in a row with a warning before a run is stopped; None: never
     log_every: int = Field(10, ge=1)  # steps whose mean losses make one row
