@@ -139,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--format", default="png", help="png, tif, jpg, dzi; several with commas")
     parser.add_argument("--contact", default="", help="your address or page, told to a site a photograph comes from")
     paper = parser.add_argument_group("paper (what is not given is as infer says in params.yaml)")
-    paper.add_argument("--print", dest="size", metavar="SIZE", help="188x110cm, 12x15in, 4500x3600px")
+    paper.add_argument("--print", dest="size", metavar="SIZE", help="188x110cm, 12x15in, 4500x3600px, or A0 to A4")
     paper.add_argument("--dpi", type=float, help="dots an inch of the file")
     paper.add_argument("--fit", choices=("crop", "pad", "stretch"), help="how another shape comes onto the paper")
     paper.add_argument("--bleed", metavar="LENGTH", help="picture beyond the trim, 3mm")

@@ -35,7 +35,14 @@ def test_sizes_in_pixels(text: str, size: tuple[int, int]) -> None:
     assert sheet_size(text, 300) == size
 
 
-@pytest.mark.parametrize("text", ["188x110", "axbcm", "0x5cm", "5cm", "1.2.3x4cm", "-3x4cm"])
+def test_paper_that_goes_by_a_name_lies_as_the_photo_does() -> None:
+    assert sheet_size("A4", 300) == (2480, 3508)
+    wide, tall, square = (lay_out(*shape, Wish("a2")) for shape in ((1000, 1500), (1500, 1000), (1000, 1000)))
+    assert (wide.width, wide.height) == (7016, 4961)
+    assert (tall.width, tall.height) == (square.width, square.height) == (4961, 7016)
+
+
+@pytest.mark.parametrize("text", ["A5x", "A9", "188x110", "axbcm", "0x5cm", "5cm", "1.2.3x4cm", "-3x4cm"])
 def test_what_is_no_size_is_said(text: str) -> None:
     with pytest.raises(ParamsError, match="is no size of a print"):
         sheet_size(text, 300)

@@ -12,6 +12,7 @@ from tasks.infer.canvas import Canvas
 from tasks.infer.source import LOBES, Box, Samples, resized, white
 
 INCHES = {"cm": 1 / 2.54, "mm": 1 / 25.4, "in": 1.0}
+SHEETS = {"A0": "841x1189mm", "A1": "594x841mm", "A2": "420x594mm", "A3": "297x420mm", "A4": "210x297mm"}  # ISO 216
 SOFT = 150.0  # ppi: below it a print looks soft from reading distance
 BAND = 64  # rows of a sheet handled at once
 SLUG, MARK, HAIR = "8mm", "5mm", "0.1mm"  # the white beyond the bleed that crop marks lie in; their length and width
@@ -23,7 +24,7 @@ Fit = Literal["crop", "pad", "stretch"]
 class Wish:
     """What was asked of a print; with no `size` the sheet is the photo, pixel for pixel."""
 
-    size: str = ""  # "188x110cm", "12x15in", "4500x3600px"; the sheet after trimming
+    size: str = ""  # "188x110cm", "12x15in", "4500x3600px", or "A2", turned as the photo lies; the sheet after trimming
     dpi: float = 300.0
     fit: Fit = "crop"
     bleed: str = ""  # "3mm": picture beyond the trim on every side
@@ -96,7 +97,7 @@ def lay_out(height: int, width: int, wish: Wish) -> Sheet:
         return Sheet(height, width, 0, 0, height, width, Box(0, 0, width, height), *paint, wish.dpi, 0)
     if wish.bleed and wish.margin:
         raise ParamsError("--margin leaves the edge white, so there is nothing to --bleed; give one of them")
-    trim_width, trim_height = sheet_size(wish.size, wish.dpi)
+    trim_width, trim_height = sheet_size(wish.size, wish.dpi, wide=width > height)
     bleed, margin = (round(length(text, wish.dpi)) if text else 0 for text in (wish.bleed, wish.margin))
     slug = round(length(SLUG, wish.dpi)) if wish.marks else 0
     sheet_height, sheet_width = (side + 2 * (bleed + slug) for side in (trim_height, trim_width))
@@ -109,9 +110,13 @@ def lay_out(height: int, width: int, wish: Wish) -> Sheet:
     return Sheet(sheet_height, sheet_width, top, left, area_height, area_width, crop, *paint, wish.dpi, bleed, slug)
 
 
-def sheet_size(text: str, dpi: float) -> tuple[int, int]:
-    """Width and height in px of a size such as "188x110cm" at `dpi`; raises ParamsError."""
-    found = re.fullmatch(r"\s*([\d.]+)\s*[x×]\s*([\d.]+)\s*(cm|mm|in|px)\s*", text)
+def sheet_size(text: str, dpi: float, wide: bool = False) -> tuple[int, int]:
+    """Width and height in px of a size such as "188x110cm" or "A2" at `dpi`; raises ParamsError.
+
+    A size that goes by a name lies on its side where the photo is `wide`.
+    """
+    named = SHEETS.get(text.strip().upper())
+    found = re.fullmatch(r"\s*([\d.]+)\s*[x×]\s*([\d.]+)\s*(cm|mm|in|px)\s*", named or text)
     try:
         assert found
         sides = [float(side) * (1 if found[3] == "px" else INCHES[found[3]] * dpi) for side in found.groups()[:2]]
@@ -119,9 +124,10 @@ def sheet_size(text: str, dpi: float) -> tuple[int, int]:
         assert min(width, height) >= 1
     except (AssertionError, ValueError) as error:
         raise ParamsError(
-            f"{text!r} is no size of a print; write WIDTHxHEIGHT and a unit: 188x110cm, 12x15in or 4500x3600px"
+            f"{text!r} is no size of a print; write WIDTHxHEIGHT and a unit (188x110cm, 12x15in, 4500x3600px), or the "
+            "name of a sheet, A0 to A4"
         ) from error
-    return width, height
+    return (height, width) if named and wide else (width, height)
 
 
 def length(text: str, dpi: float) -> float:

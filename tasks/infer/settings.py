@@ -31,7 +31,7 @@ class Infer(Settings):
     )
     dpi: float = Field(300.0, gt=0)  # resolution written into the file, for the printer
     depth: Literal[8, 16] = 8  # bits a sample of .png and .tif; 16 keep soft skies smooth, in files twice as large
-    size: str = ""  # of the print, "188x110cm", "12x15in", "4500x3600px"; "" paints the photo pixel for pixel
+    size: str = ""  # of the print, "188x110cm", "12x15in", "4500x3600px" or "A2"; "" paints the photo pixel for pixel
     fit: Literal["crop", "pad", "stretch"] = "crop"  # how a photo of another shape comes onto the paper
     bleed: str = ""  # picture beyond the trim on every side, "3mm"
     margin: str = ""  # white inside the trim on every side, "2cm"
