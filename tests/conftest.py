@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import random
+import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ import torch
 from served import built, built_once, server, start, toy
 
 __all__ = ["built", "built_once", "server", "start", "toy"]  # fixtures
+
+# What a shell starts in the background ignores Ctrl-C, and so would every process that a test starts and stops with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
