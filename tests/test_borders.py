@@ -58,6 +58,22 @@ def test_letterbox_bars_are_cut_away() -> None:
     assert lies_close(box, Box(0, 70, 600, 470), 12)
 
 
+def test_bars_are_cut_away_where_the_picture_beside_them_is_as_dark() -> None:
+    picture = PRINT.copy()
+    for side, tip in ((0, 70), (599, 529)):  # dark teeth from either side: no line to see
+        for y in range(0, 400, 50):
+            cv2.fillPoly(picture, [np.int32([[side, y], [side, y + 44], [tip, y + 22]])], (24, 22, 14))
+    box = sound_part(mounted(picture, 150, 0, 150, 0, (24, 22, 14)))
+    assert lies_close(box, Box(150, 0, 750, 400), 24)
+
+
+def test_a_band_of_writing_stays() -> None:
+    band = np.full((90, 600, 3), (64, 60, 58), np.uint8)
+    for x in range(10, 600, 50):
+        cv2.putText(band, "#", (x, 68), cv2.FONT_HERSHEY_SIMPLEX, 1.6, (200, 190, 150), 2)
+    assert sound_part(np.concatenate([PRINT, band])).bottom >= 470
+
+
 def test_a_colour_bar_is_cut_away_with_its_ruler() -> None:
     height, width = PRINT.shape[:2]
     box = sound_part(with_colour_bar(PRINT))

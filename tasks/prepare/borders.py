@@ -3,7 +3,7 @@
 From each side the innermost straight line is sought that runs along most of the side and outside of which there is no
 picture: the patches of a colour bar and the ruler between them; whatever lies outside an edge that runs along nearly
 the whole side, close to it; a mount, a margin or a letterbox bar, of one colour; the dark or white ground beside a
-scroll. A mount of patterned cloth is known by being the same on both sides of the picture.
+scroll. A mount of patterned cloth is known by being the same on both sides of the picture, as letterbox bars are.
 """
 
 from dataclasses import dataclass
@@ -52,14 +52,19 @@ EMPTY = 0.9  # the same, of a ground
 SAME = 14  # levels in every channel within which a colour is the same
 PLAIN = 0.88  # of the pixels of a mount that must have one colour
 PLAINISH = 0.72  # the same, outside a line that leaves no doubt: labels and bars may lie on a mount
+UNDRAWN = 0.5  # of the rows of a deep mount that must be bare: a band of writing belongs to the print
 HUELESS = 36  # levels between the channels of a ground
 DARK, LIGHT = 64, 200  # levels of its largest channel: no ground lies between
 
 # Frames: what lies outside two lines, compared part by part along the side.
 PARTS = 24
-EVEN = 1.5  # times as wide one side of a frame may be as the other
+EVEN = 2.0  # times as wide one side of a frame may be as the other: a scroll hangs on more cloth than lies below
 ALIKE = 24  # levels in every channel within which two parts have one colour
 MATCHED = 0.75  # of the parts that are alike on both sides
+
+# Letterbox bars: dark, of one colour, on both sides, with or without a line where a dark picture begins.
+DEAD = 0.92  # of a row of a bar that has its colour: something small may be drawn on it
+NOISE = 5  # levels in every channel within which it is the same
 
 # Colour bars.
 HUES = 3  # strong ones that a row of a colour bar shows at least
@@ -168,7 +173,8 @@ def _inner(seen: _Direction, top: int, bottom: int, left: int, right: int, look:
     end = _End(part[::-1], _from_the_end(lines), _from_the_end(askew), quiet[::-1])
     alone = _depth(start, seen.wide, look == 0), _depth(end, seen.wide, look == 0)
     both = _frame(start, end, FAR if look < 2 else NEAR)
-    first, last = max(alone[0], both[0]), max(alone[1], both[1])
+    bars = _letterbox(start, end)
+    first, last = max(alone[0], both[0], bars[0]), max(alone[1], both[1], bars[1])
     return (top + first, bottom - last) if first + last < bottom - top else (top, bottom)
 
 
@@ -215,9 +221,11 @@ def _is_ground(end: _End, y: int, wide: float) -> bool:
 
 def _is_border(end: _End, y: int, first_look: bool) -> bool:
     """Whether the first `y` rows, outside of a line, are bar, ruler, mount or margin."""
-    if y > len(end.lines) * FAR or _is_gradient(end.means, y):
+    along, empty = float(end.lines[y]), end.empty[y - 1]
+    sliver = first_look and along >= CLEAR and y <= end.thick * SLIVER  # a sheet's shadow fades too
+    if y > len(end.lines) * FAR or (not sliver and _is_gradient(end.means, y)):
         return False
-    along, empty, unlike = float(end.lines[y]), end.empty[y - 1], _unlike_inside(end.pixels, y)
+    unlike = _unlike_inside(end.pixels, y)
     thin = empty >= BLANK and not unlike and _is_ink(end.means, y)
     if along < (ALONG if first_look else CLEAR) and not thin:
         return False
@@ -225,7 +233,7 @@ def _is_border(end: _End, y: int, first_look: bool) -> bool:
     if first_look and edge and along >= EDGE and y <= end.thick * CLOSE:
         return True
     few_colours = empty >= OUTSIDE and end.bare[y - GAP : y].any() and y <= end.thick * NEAR
-    return bool(few_colours and (first_look or edge)) or _is_mount(end.pixels, y, along)
+    return bool(few_colours and (first_look or edge)) or _is_mount(end, y)
 
 
 def _frame(start: _End, end: _End, far: float) -> tuple[int, int]:
@@ -237,6 +245,25 @@ def _frame(start: _End, end: _End, far: float) -> tuple[int, int]:
         if alike and _unlike_inside(start.pixels, first) and _unlike_inside(end.pixels, last):
             return first + start.inset, last + end.inset
     return 0, 0
+
+
+def _letterbox(start: _End, end: _End) -> tuple[int, int]:
+    """How many of the first and of the last rows are bars, dark and of one colour, about as wide at both ends."""
+    first, last = _dead(start), _dead(end)
+    if min(first, last) == 0 or max(first, last) > EVEN * min(first, last):
+        return 0, 0
+    return first + start.inset, last + end.inset
+
+
+def _dead(end: _End) -> int:
+    """How many of the first rows are dark and of one colour; 0 where they are a sliver at most."""
+    strip = end.pixels[GAP : int(len(end.lines) * WIDE), ::4]  # the outermost rows may be those of an edge
+    colour = np.median(strip[: 3 * GAP].reshape(-1, 3), 0)
+    if colour.max() > DARK:
+        return 0
+    other = (np.abs(strip - colour).max(2) <= NOISE).mean(1) < DEAD
+    rows = GAP + int(other.argmax())
+    return rows if other.any() and rows > end.thick * SLIVER else 0
 
 
 def _edges(lines: Shares, far: float) -> list[int]:
@@ -296,12 +323,15 @@ def _is_gradient(means: npt.NDArray[np.float64], y: int) -> bool:
     return bool(step @ beyond > SLOPE * (step @ step))
 
 
-def _is_mount(part: Pixels, y: int, along: float) -> bool:
-    """Whether the first `y` rows have one colour, and, where they are many, another than the rows that follow."""
-    share, colour = _plain(part[:y])
-    if share < (PLAINISH if along >= STRONG else PLAIN):
+def _is_mount(end: _End, y: int) -> bool:
+    """Whether the first `y` rows have one colour and, where they are many, are bare and unlike those that follow."""
+    share, colour = _plain(end.pixels[:y])
+    if share < (PLAINISH if end.lines[y] >= STRONG else PLAIN):
         return False
-    return y <= DEEP * len(part) or bool(np.abs(colour - _plain(part[y + GAP : 2 * y])[1]).max() > SAME)
+    if y <= DEEP * len(end.pixels):
+        return True
+    within = _plain(end.pixels[y + GAP : 2 * y])[1]
+    return end.empty[y - 1] >= UNDRAWN and bool(np.abs(colour - within).max() > SAME)
 
 
 def _plain(strip: Pixels) -> tuple[float, npt.NDArray[np.float64]]:
