@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from tasks.picture import Pixels
 from tasks.prepare.crop import Box
+from tasks.prepare.strips import GAP, SAME, Shares, apart, are_alike, by_parts, colour_bar, plain, unlike_inside
 
 WORKING = 640  # pixels of the long side at which borders are looked for
 SMALLEST = 64  # pixels; of less nothing can be told
@@ -30,8 +31,7 @@ WIDE = 0.45  # a ground to the left or right of the picture; above and below mig
 RULER = 0.03  # beyond a colour bar
 INSET = 0.008  # cut off beyond a line: the edges of paper are never quite straight
 
-# Lines: the share of a side's length along which the picture changes from one row to the third after it.
-GAP = 3  # rows across which a line is looked for: scans are not sharp
+# Lines: the share of a side's length along which the picture changes from one row to the one GAP rows after it.
 STEP = 9  # levels (of 255) in some channel by which picture and border differ
 INK = 0.56  # a thin line drawn around the picture on bare paper
 ALONG = 0.62  # any other, at first sight
@@ -49,30 +49,18 @@ BARE = 0.86  # of a row that must be quiet for nothing to be drawn in it
 OUTSIDE = 0.6  # of the rows outside a line near the edge that must be bare
 BLANK = 0.88  # the same, of paper outside a thin line
 EMPTY = 0.9  # the same, of a ground
-SAME = 14  # levels in every channel within which a colour is the same
 PLAIN = 0.88  # of the pixels of a mount that must have one colour
 PLAINISH = 0.72  # the same, outside a line that leaves no doubt: labels and bars may lie on a mount
 UNDRAWN = 0.5  # of the rows of a deep mount that must be bare: a band of writing belongs to the print
 HUELESS = 36  # levels between the channels of a ground
 DARK, LIGHT = 64, 200  # levels of its largest channel: no ground lies between
 
-# Frames: what lies outside two lines, compared part by part along the side.
-PARTS = 24
+# Frames and letterbox bars: what is the same on both sides of the picture. A bar is dark and needs no line.
 EVEN = 2.0  # times as wide one side of a frame may be as the other: a scroll hangs on more cloth than lies below
-ALIKE = 24  # levels in every channel within which two parts have one colour
-MATCHED = 0.75  # of the parts that are alike on both sides
-
-# Letterbox bars: dark, of one colour, on both sides, with or without a line where a dark picture begins.
 DEAD = 0.92  # of a row of a bar that has its colour: something small may be drawn on it
 NOISE = 5  # levels in every channel within which it is the same
 
-# Colour bars.
-HUES = 3  # strong ones that a row of a colour bar shows at least
-PATCH = 0.035  # of the row that each of them covers
-PATCHED = 0.7  # of the row that is quiet
-
 Sums = npt.NDArray[np.float64]  # [H + 1, W + 1], integral of a map of ones and zeros
-Shares = npt.NDArray[np.float64]  # one a row, 0..1
 
 
 @dataclass(frozen=True)
@@ -153,10 +141,10 @@ def _sound_part(upright: _Direction, aside: _Direction) -> Box:
 def _look(copy: Pixels, wide: float) -> _Direction:
     smooth = np.asarray(cv2.blur(copy, (5, 1)), np.uint8)
     lines = np.zeros(copy.shape[:2], np.uint8)
-    lines[GAP:] = _apart(smooth[GAP:], smooth[:-GAP]) > STEP
+    lines[GAP:] = apart(smooth[GAP:], smooth[:-GAP]) > STEP
     quiet = np.ones(copy.shape[:2], np.uint8)
     little = np.asarray(cv2.blur(copy, (3, 1)), np.uint8)  # less smoothed: a patch's edge must not reach far
-    quiet[:, 1:] = _apart(little[:, 1:], little[:, :-1]) < QUIET
+    quiet[:, 1:] = apart(little[:, 1:], little[:, :-1]) < QUIET
     askew = np.asarray(cv2.dilate(lines, np.ones((2 * DRIFT + 1, 1), np.uint8)), np.uint8)
     return _Direction(smooth, _sums(lines), _sums(askew), _sums(quiet), wide)
 
@@ -187,7 +175,7 @@ def _from_the_end(lines: Shares) -> Shares:
 
 def _depth(end: _End, wide: float, first_look: bool) -> int:
     """How many of the first rows are border."""
-    bar = _colour_bar(end.pixels[: round(end.thick * NEAR)], end.quiet) if first_look else 0
+    bar = colour_bar(end.pixels[: round(end.thick * NEAR)], end.quiet) if first_look else 0
     beyond = np.flatnonzero(end.lines[bar : bar + round(end.thick * RULER)] >= ALONG)
     if bar and len(beyond):
         return bar + int(beyond[-1]) + end.inset
@@ -203,9 +191,9 @@ def _askew(end: _End) -> int:
     sliver = end.askew[: round(end.thick * SLIVER)]
     for y in np.flatnonzero(sliver >= STRONG)[::-1].tolist():
         out = max(y - DRIFT, 1)
-        share, colour = _plain(end.pixels[:out])
+        share, colour = plain(end.pixels[:out])
         white = colour.max() >= LIGHT and colour.max() - colour.min() <= HUELESS  # a dark one may be a sky that fades
-        if white and share >= PLAINISH and _unlike_inside(end.pixels, y + DRIFT):
+        if white and share >= PLAINISH and unlike_inside(end.pixels, y + DRIFT):
             return y + DRIFT + end.inset
     return 0
 
@@ -214,18 +202,18 @@ def _is_ground(end: _End, y: int, wide: float) -> bool:
     """Whether the first `y` rows are bare, as dark or as light as what pictures are laid on, and end in an edge."""
     if y > len(end.lines) * wide or end.lines[y] < STRONG or end.empty[y - 1] < EMPTY or not _is_sharp(end.lines, y):
         return False
-    colour = np.median(_along(end.pixels[:y]), 0)
+    colour = np.median(by_parts(end.pixels[:y]), 0)
     hueless = colour.max() - colour.min() <= HUELESS and not DARK < colour.max() < LIGHT
-    return bool(hueless) and _unlike_inside(end.pixels, y)
+    return bool(hueless) and unlike_inside(end.pixels, y)
 
 
 def _is_border(end: _End, y: int, first_look: bool) -> bool:
     """Whether the first `y` rows, outside of a line, are bar, ruler, mount or margin."""
     along, empty = float(end.lines[y]), end.empty[y - 1]
-    sliver = first_look and along >= CLEAR and y <= end.thick * SLIVER  # a sheet's shadow fades too
-    if y > len(end.lines) * FAR or (not sliver and _is_gradient(end.means, y)):
+    shadow = first_look and along >= CLEAR and empty >= BLANK and y <= end.thick * SLIVER  # a sheet's, that fades too
+    if y > len(end.lines) * FAR or (not shadow and _is_gradient(end.means, y)):
         return False
-    unlike = _unlike_inside(end.pixels, y)
+    unlike = unlike_inside(end.pixels, y)
     thin = empty >= BLANK and not unlike and _is_ink(end.means, y)
     if along < (ALONG if first_look else CLEAR) and not thin:
         return False
@@ -241,8 +229,8 @@ def _frame(start: _End, end: _End, far: float) -> tuple[int, int]:
     pairs = [(first, last) for first in _edges(start.lines, far) for last in _edges(end.lines, far)]
     for first, last in sorted(pairs, key=sum, reverse=True):
         even = max(first, last) <= EVEN * min(first, last)
-        alike = even and _are_alike(start.pixels[:first], end.pixels[:last])
-        if alike and _unlike_inside(start.pixels, first) and _unlike_inside(end.pixels, last):
+        alike = even and are_alike(start.pixels[:first], end.pixels[:last])
+        if alike and unlike_inside(start.pixels, first) and unlike_inside(end.pixels, last):
             return first + start.inset, last + end.inset
     return 0, 0
 
@@ -273,37 +261,6 @@ def _edges(lines: Shares, far: float) -> list[int]:
     return [y for y in rows if y >= GAP and reach[y] == reach[y - GAP : y + GAP + 1].max() and _is_sharp(lines, y)]
 
 
-def _are_alike(one: Pixels, other: Pixels) -> bool:
-    """Whether two strips have one colour, part by part along them, that hardly changes along the strip."""
-    first, last = _along(one), _along(other)
-    alike = np.abs(first - last).max(1) <= ALIKE
-    steady = np.abs(first - np.median(first, 0)).max(1) <= 2 * ALIKE
-    return bool((alike & steady).mean() >= MATCHED)
-
-
-def _unlike_inside(pixels: Pixels, y: int) -> bool:
-    """Whether the first `y` rows have another colour than as many rows inside of them, in most parts."""
-    within = pixels[y + GAP : 2 * y + GAP]
-    return len(within) > 0 and bool(np.median(np.abs(_along(pixels[:y]) - _along(within)).max(1)) > ALIKE)
-
-
-def _along(strip: Pixels) -> npt.NDArray[np.float32]:
-    """The mean colour of each of the PARTS of a strip, [PARTS, 3]."""
-    small = cv2.resize(np.ascontiguousarray(strip), (PARTS, 1), interpolation=cv2.INTER_AREA)
-    return np.asarray(small[0], np.float32)
-
-
-def _colour_bar(strip: Pixels, quiet: Shares) -> int:
-    """How many of the first rows reach to the end of a colour bar; 0 where there is none."""
-    if strip.shape[0] == 0:
-        return 0
-    hue, saturation, value = cv2.split(cv2.cvtColor(np.ascontiguousarray(strip), cv2.COLOR_RGB2HSV))
-    strong = (saturation > 110) & (value > 60)
-    patches = [(strong & ((hue + 15) % 180 // 30 == sixth)).mean(1) >= PATCH for sixth in range(6)]
-    rows = np.flatnonzero((np.sum(patches, 0) >= HUES) & (quiet[: len(strip)] >= PATCHED))
-    return int(rows[-1]) + 1 if len(rows) >= GAP else 0
-
-
 def _is_sharp(lines: Shares, y: int) -> bool:
     """Whether the line at `y` is soon over, as an edge is and a fading colour is not."""
     return int((lines[max(0, y - SHARP) : y + SHARP] >= STRONG * lines[y]).sum()) <= SHARP
@@ -325,24 +282,10 @@ def _is_gradient(means: npt.NDArray[np.float64], y: int) -> bool:
 
 def _is_mount(end: _End, y: int) -> bool:
     """Whether the first `y` rows have one colour and, where they are many, are bare and unlike those that follow."""
-    share, colour = _plain(end.pixels[:y])
+    share, colour = plain(end.pixels[:y])
     if share < (PLAINISH if end.lines[y] >= STRONG else PLAIN):
         return False
     if y <= DEEP * len(end.pixels):
         return True
-    within = _plain(end.pixels[y + GAP : 2 * y])[1]
+    within = plain(end.pixels[y + GAP : 2 * y])[1]
     return end.empty[y - 1] >= UNDRAWN and bool(np.abs(colour - within).max() > SAME)
-
-
-def _plain(strip: Pixels) -> tuple[float, npt.NDArray[np.float64]]:
-    """The share of the strip's pixels that have its middle colour, and that colour."""
-    height, width = strip.shape[:2]
-    thin = strip[:: max(1, height // 24), :: max(1, width // 96)].reshape(-1, 3).astype(np.int16)
-    colour = np.median(thin, 0)
-    return float((np.abs(thin - colour).max(1) <= SAME).mean()), colour
-
-
-def _apart(one: Pixels, other: Pixels) -> npt.NDArray[np.uint8]:
-    """The difference in that channel in which it is largest, [H, W]."""
-    red, green, blue = cv2.split(cv2.absdiff(one, other))
-    return np.asarray(cv2.max(cv2.max(red, green), blue), np.uint8)
