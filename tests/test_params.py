@@ -94,4 +94,5 @@ def test_a_travelgan_that_learns_both_ways_may_paint_back(content: dict[str, Any
     spoil(content, "recipes.travelgan.networks.directions", "both")
     spoil(content, "recipes.travelgan.infer.back", True)
     spoil(content, "recipes.travelgan.networks.spectral", ["generator", "critic"])
-    Params(content).recipe("travelgan")
+    recipe = Params(content).recipe("travelgan")
+    assert recipe.infer.back

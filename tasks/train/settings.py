@@ -38,15 +38,13 @@ class Train(Settings):
     layout: Literal["auto", "contiguous", "channels_last"] = "channels_last"  # of the networks' memory; auto: probed
     compute: Literal["auto", "eager", "compiled", "graphs"] = "auto"  # auto: probed on a GPU; on a CPU compiling loses
     threads: int | None = Field(None, ge=1)  # of the CPU; None: as many as PyTorch takes, which the run then keeps
-    micro_batch: int | None = Field(
-        None, ge=1
-    )  # pictures in memory at a time; None: all of a batch, and fewer if it must
+    # pictures in memory at a time; None: all of a batch, and fewer if it must
+    micro_batch: int | None = Field(None, ge=1)
     steady: float = Field(1.0, ge=0, le=1)  # share of the run with the full rates, which then fall evenly to zero
     population: Population = Field(default_factory=Population)
     average_half_life: int = Field(10_000, ge=0)  # pictures after which a weight counts half in the moving average
-    preview_every: int | None = Field(
-        None, ge=1
-    )  # epochs from one sample grid, and one look for the best, to the next; None: as many as are 200 steps
+    # epochs from one sample grid, and one look for the best, to the next; None: as many as are 200 steps
+    preview_every: int | None = Field(None, ge=1)
     preview_pictures: int = Field(16, ge=1, le=64)  # columns of a sample grid
     patience: int | None = Field(None, ge=1)  # previews in a row with a warning before a run is stopped; None: never
     log_every: int = Field(10, ge=1)  # steps whose mean losses make one row
