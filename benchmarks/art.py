@@ -133,9 +133,7 @@ def _on(cores: Sequence[int], *work: Any) -> Judged:
 def _judged(name: str, form: str, block: Block, sets: Block, seconds: float) -> Judged:
     """Train for about `seconds` and judge one form, each stage by the door that the DAG calls."""
     here = WORK / name / form
-    num = [
-        sum(item.split == "train" for item in read_packed(here / f"data/3-shards/{one}/items.jsonl")) for one in sets
-    ]
+    num = [sum(item.split == "train" for item in read_packed(here / f"data/3-shards/{one}/items")) for one in sets]
     recipe = Params.load(here / "params.yaml").recipe(name)
     batch = min(recipe.train.model_dump()["batch"], min(num) // 2)
     steps_per_epoch = max(num) // batch

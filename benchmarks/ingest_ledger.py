@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.__main__ import ROWS_UNSEEN
-from tasks.files import write_json, write_json_lines
+from tasks.files import write_json
 from tasks.prepare.copies import Decision, without_copies
 from tasks.prepare.decide import kept
 from tasks.prepare.ledger import candidates, report_of, require_some, write
-from tasks.rows import Crop, Origin, Scraped, as_json
+from tasks.rows import Crop, Origin, Scraped, write_rows
 
 Figures = dict[str, float]
 
@@ -25,7 +25,7 @@ Figures = dict[str, float]
 def make(raw: Path, num: int) -> None:
     """A raw folder with `num` rows, one in ten of another query, and no picture."""
     write_json(raw / "query.json", {"query": "now"})
-    write_json_lines(raw / "items.jsonl", (as_json(_row(number)) for number in range(num)))
+    write_rows(raw / "items", (_row(number) for number in range(num)))
 
 
 def _row(number: int) -> Scraped:

@@ -355,7 +355,7 @@ def jpeg_of(size: int, draw: random.Random) -> bytes:
 
 
 def _kept(out: Path) -> int:
-    rows = [row for row in read_scraped(out / "items.jsonl") if row.outcome == "kept"]
+    rows = [row for row in read_scraped(out / "items") if row.outcome == "kept"]
     return len({row.id for row in rows if (out / str(row.file)).exists()})
 
 

@@ -46,7 +46,7 @@ def _of_prepare(name: str) -> None:
         table=[{"reason": reason, "pictures": count} for reason, count in refused.items()],
         description=f"{name}: {report['kept']} of {report['candidates']} pictures kept",
     )
-    rows = [row for row in read_prepared(folder / "ledger.jsonl") if row.outcome == "kept"]
+    rows = [row for row in read_prepared(folder / "items") if row.outcome == "kept"]
     if sheet := _contact_sheet(name, rows[:: max(1, len(rows) // NUM_SHOWN)][:NUM_SHOWN]):
         _show(key("contact-sheet", name), sheet, f"{name}: what is kept")
 

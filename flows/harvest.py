@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.files import SCRATCH, read_json_lines, write_json_lines
-from tasks.rows import read_scraped
+from tasks.rows import ITEMS, read_scraped
 
 DATA = Path("data/1-raw")
 NIGHTS = SCRATCH / "nights.jsonl"
@@ -35,7 +35,7 @@ def last_batch(picture_set: str) -> int:
 
 def harvest(night: str, picture_set: str, scrape: Mapping[str, Any], since: int) -> Harvest:
     """Count what the batches after `since` brought; `scrape` is the set's block of params.yaml."""
-    items = DATA / picture_set / "items.jsonl"
+    items = DATA / picture_set / ITEMS
     outcomes: Counter[str] = Counter()
     kept: set[str] = set()
     for row in read_scraped(items) if items.exists() else ():

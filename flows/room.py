@@ -8,7 +8,7 @@ import yaml
 
 from flows import lock
 from tasks.files import require_room
-from tasks.rows import read_scraped
+from tasks.rows import ITEMS, read_scraped
 
 DATA = Path("data")
 LEAST = 100_000_000  # bytes for a stage that never ran, and for what every run writes beside its outputs
@@ -28,7 +28,7 @@ def wanted(stage: str, recorded: lock.Entries) -> int:
 
 def kept_pictures(picture_set: str) -> tuple[int, int]:
     """How many pictures of a set are kept, and their bytes."""
-    items = DATA / "1-raw" / picture_set / "items.jsonl"
+    items = DATA / "1-raw" / picture_set / ITEMS
     sizes = {row.id: row.bytes for row in read_scraped(items) if row.outcome == "kept"} if items.exists() else {}
     return len(sizes), sum(sizes.values())
 

@@ -164,7 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("new", help="begin a source and its test").add_argument("name", metavar="NAME")
     takedown = commands.add_parser("takedown", help="remove pictures for good, and say what learned from them")
     takedown.add_argument("set", metavar="SET")
-    takedown.add_argument("ids", metavar="ID", nargs="+", help="as in data/1-raw/SET/items.jsonl")
+    takedown.add_argument("ids", metavar="ID", nargs="+", help="as in data/1-raw/SET/items")
     return parser
 
 

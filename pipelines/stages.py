@@ -15,7 +15,7 @@ from pipelines.start import left_behind, paint_on
 from tasks.errors import BarenError
 from tasks.files import SCRATCH, fingerprint, read_json, scratch_folder, sha256_file, write_text
 from tasks.progress import Progress
-from tasks.rows import Origin, Packed, Split, read_packed, read_scraped
+from tasks.rows import ITEMS, Origin, Packed, Split, read_packed, read_scraped
 
 if TYPE_CHECKING:
     from tasks.infer import Trained
@@ -277,7 +277,7 @@ def _infer(recipe: RecipeParams, progress: Progress) -> None:
         )
         return
     shards = _shards(recipe, _painted_from(recipe))
-    items = list(read_packed(shards / "items.jsonl"))
+    items = list(read_packed(shards / ITEMS))
     infer.run(
         painters=[open_painter(recipe, which) for which in kept_seeds(DATA / "4-models" / recipe.name) or ["best"]],
         photos=whole_photographs(DATA / "1-raw" / shards.name, items, recipe.infer.photos),
@@ -325,7 +325,7 @@ def _painted_from(recipe: RecipeParams) -> str:
 
 def whole_photographs(raw: Path, items: Sequence[Packed], num: int) -> list[tuple[str, Path, Origin]]:
     """Up to `num` held-out photographs, (id, file, origin), uncropped: the largest of each group in turn."""
-    sizes = {row.id: row.width * row.height for row in read_scraped(raw / "items.jsonl")}
+    sizes = {row.id: row.width * row.height for row in read_scraped(raw / ITEMS)}
     held_out = {item.picture: item for item in items if item.split == "held_out"}
     taken: dict[str, int] = {}  # how many of its group come before a picture
     ranked: list[tuple[int, int, str]] = []

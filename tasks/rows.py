@@ -1,22 +1,27 @@
 """The rows that pass from step to step, one JSON line each: what was scraped, what was decided, what a shard holds.
 
-data/1-raw/SET/items.jsonl          Scraped    one line a candidate, in ledger order (batch, then id); only grows
-data/2-prepared/SET/ledger.jsonl    Prepared   one line a crop that is kept, or a picture that is not, in ledger order
-data/3-shards/SET/items.jsonl       Packed     line i tells of row i of the set's tensor
+data/1-raw/SET/items        Scraped    one line a candidate, in ledger order (batch, then id); only grows
+data/2-prepared/SET/items   Prepared   one line a crop that is kept, or a picture that is not, in ledger order
+data/3-shards/SET/items     Packed     line i, counted through, tells of row i of the set's tensor
+
+Each is a folder with a file a batch, 00001.jsonl and on: what a night brings costs a cache the night's rows, not all.
 """
 
 import dataclasses
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from tasks.errors import BarenError
-from tasks.files import read_json_lines
+from tasks.files import read_json_lines, write_json_lines
 
 Split = Literal["train", "held_out"]
 T = TypeVar("T")
 WHITE = "#ffffff"
+ITEMS = "items"  # the folder of rows, in the folder of its set
 
 
 @dataclass(frozen=True)
@@ -115,27 +120,52 @@ def as_json(row: Scraped | Prepared | Packed) -> dict[str, Any]:
     return known if crop is None else {**known, "crop": vars(crop)}
 
 
+def write_rows(items: Path, rows: Iterable[Scraped | Prepared | Packed]) -> None:
+    """Write rows in ledger order into the folder `items`, a file a batch; files of other batches stay as they are."""
+    last = 0
+    for batch, part in groupby(rows, key=lambda row: row.batch):
+        assert batch > last, "rows are written batch by batch"
+        write_json_lines(items / f"{batch:05}.jsonl", (as_json(row) for row in part))
+        last = batch
+
+
+def row_files(items: Path) -> list[Path]:
+    """The files of the folder `items` in the order of their rows; BarenError where there are none."""
+    files = sorted(items.glob("[0-9]*.jsonl"))
+    if not files:
+        raise BarenError(f"{items} holds no rows; run the stage that makes it (dvc repro)")
+    return files
+
+
+def sha256_rows(items: Path) -> str:
+    """The SHA-256, in hex, of all rows as they lie in the folder `items`, one file behind the other."""
+    digest = hashlib.sha256()
+    for path in row_files(items):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def read_scraped(path: Path) -> Iterator[Scraped]:
-    """The rows of data/1-raw/SET/items.jsonl."""
+    """The rows of data/1-raw/SET/items, or of one of its files."""
     for row in _rows(path):
         yield _made(Scraped, path, {**row, "origin": _origin(row, path)})
 
 
 def read_prepared(path: Path) -> Iterator[Prepared]:
-    """The rows of data/2-prepared/SET/ledger.jsonl."""
+    """The rows of data/2-prepared/SET/items."""
     for row in _rows(path):
         crop = None if row.get("crop") is None else _made(Crop, path, row["crop"])
         yield _made(Prepared, path, {**row, "origin": _origin(row, path), "crop": crop})
 
 
 def read_packed(path: Path) -> Iterator[Packed]:
-    """The rows of data/3-shards/SET/items.jsonl."""
+    """The rows of data/3-shards/SET/items."""
     for row in _rows(path):
         yield packed_from(row, path)
 
 
 def packed_from(row: Mapping[str, Any], path: Path) -> Packed:
-    """One row of items.jsonl out of its JSON; `path` is where it stood."""
+    """One packed row out of its JSON; `path` is where it stood."""
     return _made(Packed, path, {**row, "origin": _origin(row, path), "crop": _made(Crop, path, row["crop"])})
 
 
@@ -145,7 +175,8 @@ def in_ledger_order(rows: Iterable[Scraped]) -> list[Scraped]:
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    yield from read_json_lines(path)
+    for file in [path] if path.is_file() else row_files(path):
+        yield from read_json_lines(file)
 
 
 def _origin(row: Mapping[str, Any], path: Path) -> Origin:

@@ -11,9 +11,8 @@ import numpy as np
 from PIL import Image
 
 from tasks import shard
-from tasks.files import write_json_lines
 from tasks.progress import Progress
-from tasks.rows import Crop, Origin, Prepared, as_json
+from tasks.rows import Crop, Origin, Prepared, write_rows
 from tasks.shard import Shard
 
 SIDE = 16
@@ -57,7 +56,7 @@ def refused(row: Prepared, reason: str = "curated") -> Prepared:
 
 def pack(folder: Path, rows: Sequence[Prepared], *, quiet: Progress | None = None, **settings: object) -> Path:
     """Run the shard step on the ledger `rows`; gives the folder of shards."""
-    write_json_lines(folder / "2-prepared" / "ledger.jsonl", (as_json(row) for row in rows))
+    write_rows(folder / "2-prepared" / "items", rows)
     with ThreadPoolExecutor(1) as executor:
         shard.run(
             picture_set="tiny",
@@ -72,5 +71,6 @@ def pack(folder: Path, rows: Sequence[Prepared], *, quiet: Progress | None = Non
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file of a folder, by name."""
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    """Every file of a folder, by its path in it."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}

@@ -48,7 +48,7 @@ class Night:
             )  # fmt: skip
         self.listings = sum(asked.path in LISTINGS for asked in museum.log)
         self.pictures = sum(asked.path.endswith(".jpg") for asked in museum.log)
-        self.rows: list[Scraped] = list(read_scraped(Path("raw/items.jsonl")))
+        self.rows: list[Scraped] = list(read_scraped(Path("raw/items")))
 
     @property
     def kept(self) -> set[str]:
@@ -116,7 +116,7 @@ def test_after_a_month_or_for_other_rows_everything_is_read_once_more(use: str) 
     whole = Night(use, shown, FIRST).listings
     Night(use, shown, FIRST + 20 * DAY)
     assert Night(use, shown, FIRST + 31 * DAY).listings == whole
-    rows = Path("raw/items.jsonl")
+    rows = Path("raw/items/00001.jsonl")
     rows.write_bytes(b"".join(rows.read_bytes().splitlines(keepends=True)[:-1]))  # as of an earlier version, say
     night = Night(use, shown, FIRST + 32 * DAY)
     assert (night.listings, len(night.kept)) == (whole, 620)

@@ -31,7 +31,7 @@ def rows(picture_set: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> l
     limit = 2 * len(SETS[picture_set][0])
     settings = Params(PARAMS).picture_set(picture_set).scrape.model_copy(update={"limit": limit})
     scrape.run(picture_set=picture_set, settings=settings, out=tmp_path / "raw", progress=Progress(io.StringIO()))
-    rows = list(read_scraped(tmp_path / "raw/items.jsonl"))
+    rows = list(read_scraped(tmp_path / "raw/items"))
     assert len(rows) == limit
     return rows
 

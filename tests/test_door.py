@@ -99,7 +99,7 @@ def test_a_stopped_step_ends_with_the_signals_code(tmp_path: Path, signum: signa
     _, told = step.communicate(timeout=30)
     assert step.returncode == 128 + signum, told
     assert f"stopped by {signum.name}" in told
-    assert not (tmp_path / "data/1-raw/photos/items.jsonl").exists()
+    assert not (tmp_path / "data/1-raw/photos/items").exists()
 
 
 def test_a_step_ends_when_its_parent_dies(tmp_path: Path) -> None:

@@ -17,14 +17,14 @@ from skimage import data
 from test_picture import one_bit_png
 
 from tasks.errors import BarenError, ParamsError, PictureRefused, Stopped
-from tasks.files import write_json, write_json_lines
+from tasks.files import write_json
 from tasks.limits import Limits
 from tasks.picture import cut, cut_all, open_picture
 from tasks.prepare import decide, run
 from tasks.prepare.crop import Box, centre, fit, tiles, whole
 from tasks.prepare.settings import Prepare
 from tasks.progress import Progress
-from tasks.rows import Crop, Origin, Prepared, Scraped, as_json, read_prepared
+from tasks.rows import Crop, Origin, Prepared, Scraped, read_prepared, write_rows
 from tasks.workers import Renewable
 
 
@@ -55,7 +55,7 @@ def raw_folder(folder: Path, sizes: Sequence[tuple[int, int]], more: Sequence[Sc
     rows = [scraped(number) for number in range(len(sizes))]
     for row, (width, height) in zip(rows, sizes, strict=True):
         Image.fromarray(rng.integers(0, 255, (height, width, 3), np.uint8)).save(folder / str(row.file))
-    write_json_lines(folder / "items.jsonl", (as_json(row) for row in [*rows, *more]))
+    write_rows(folder / "items", [*rows, *more])
     write_json(folder / "query.json", {"query": "now"})
     return folder
 
@@ -67,7 +67,7 @@ def prepared(
         picture_set="photos", raw=raw, out=out, settings=Prepare(**{"side": 32, **settings}),
         executor=executor or Here(), progress=Progress(), curation=curation,
     )  # fmt: skip
-    return list(read_prepared(out / "ledger.jsonl"))
+    return list(read_prepared(out / "items"))
 
 
 def test_the_centre_is_cut_without_resizing(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_the_ledger_is_the_same_for_any_workers(tmp_path: Path) -> None:
     for name, pool in {"threads": ThreadPoolExecutor(5), "processes": ProcessPoolExecutor(2)}.items():
         with pool:
             prepared(raw, tmp_path / name, pool)
-        for file in ("ledger.jsonl", "report.json"):
+        for file in ("items/00001.jsonl", "report.json"):
             assert (tmp_path / name / file).read_bytes() == (tmp_path / "alone" / file).read_bytes()
 
 
@@ -143,7 +143,7 @@ def test_odd_files_are_kept_right_or_refused_by_name_and_the_run_goes_on(tmp_pat
     (raw / "empty.jpg").write_bytes(b"")
     (raw / "bomb.png").write_bytes(one_bit_png(30_000, 30_000))
     names = [*made, "page.jpg", "empty.jpg", "bomb.png"]
-    write_json_lines(raw / "items.jsonl", (as_json(scraped(n, file=name)) for n, name in enumerate(names)))
+    write_rows(raw / "items", (scraped(n, file=name) for n, name in enumerate(names)))
     rows = prepared(raw, tmp_path / "out", duplicates=-1, worth={"min_colour": 0})
     told = {str(row.file): row.reason for row in rows}
     assert told == dict.fromkeys(names[:7], "") | {
@@ -175,7 +175,7 @@ def test_a_picture_that_kills_its_decoder_is_refused_and_the_others_are_kept(tmp
 
 def test_nothing_to_learn_from_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(BarenError, match=r"pictures\.photos holds no picture"):
-        prepared(raw_folder(tmp_path / "none", []), tmp_path / "out")
+        prepared(raw_folder(tmp_path / "none", [], [scraped(0, query="then")]), tmp_path / "out")
     with pytest.raises(BarenError, match=r"every one of its 2 pictures is refused \(2 too small\)"):
         prepared(raw_folder(tmp_path / "small", [(20, 20), (20, 30)]), tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -209,7 +209,7 @@ def test_real_pictures_are_prepared(real_pictures: Path, tmp_path: Path) -> None
     raw.mkdir()
     for path in files:
         (raw / path.name).symlink_to(path)
-    write_json_lines(raw / "items.jsonl", (as_json(row) for row in rows))
+    write_rows(raw / "items", rows)
     write_json(raw / "query.json", {"query": "now"})
     decided = prepared(raw, tmp_path / "out", side=128)  # these are scans of 640 px: inside their mounts few hold 256
     assert sum(row.outcome == "kept" for row in decided) >= 20

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tasks import report
 from tasks.errors import ParamsError, Stopped
-from tasks.files import write_json, write_json_lines, write_text
+from tasks.files import write_json, write_text
 from tasks.measures.kinds import apart
 from tasks.progress import Progress
 from tasks.report.album import spread
@@ -20,7 +20,7 @@ from tasks.report.described import described
 from tasks.report.metrics import table
 from tasks.report.page import number
 from tasks.report.settings import Report
-from tasks.rows import Crop, Origin, Packed, Prepared, Scraped, as_json
+from tasks.rows import Crop, Origin, Packed, Prepared, Scraped, write_rows
 
 QUIET = Progress(out=io.StringIO())
 SETTINGS = Report(sheet=6, refused=3, grids=3)
@@ -58,7 +58,7 @@ def raw(data: Path, name: str = "prints") -> list[Scraped]:
     old = Scraped(
         id="folder:old", batch=1, query="then", outcome="refused", reason="long ago", origin=origin(2), group="old"
     )
-    write_json_lines(folder / "items.jsonl", [as_json(row) for row in [*rows, gone, old]])
+    write_rows(folder / "items", [*rows, gone, old])
     write_json(folder / "query.json", {"query": "now"})
     return [*rows, gone]
 
@@ -73,7 +73,7 @@ def prepared(data: Path, rows: list[Scraped], name: str = "prints") -> list[Prep
         )
         for i, row in enumerate(rows)
     ]  # fmt: skip
-    write_json_lines(data / "2-prepared" / name / "ledger.jsonl", [as_json(row) for row in ledger])
+    write_rows(data / "2-prepared" / name / "items", ledger)
     return ledger
 
 
@@ -85,7 +85,7 @@ def packed(data: Path, ledger: list[Prepared], name: str = "prints") -> None:
         )
         for i, row in enumerate(ledger) if row.file and row.crop
     ]  # fmt: skip
-    write_json_lines(data / "3-shards" / name / "items.jsonl", [as_json(row) for row in rows])
+    write_rows(data / "3-shards" / name / "items", rows)
 
 
 def recipe(data: Path, name: str = "travelgan") -> None:

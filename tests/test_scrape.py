@@ -36,7 +36,7 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def run(out: Path, now: datetime = NOON, **block: Any) -> list[Scraped]:
     settings = scrape.Scrape.read({"limit": 12, **block}, "pictures.photos.scrape")
     scrape.run(picture_set="photos", settings=settings, out=out, progress=Progress(io.StringIO()), now=lambda: now)
-    return list(read_scraped(out / "items.jsonl"))
+    return list(read_scraped(out / "items"))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -100,8 +100,9 @@ def test_a_second_run_changes_nothing_and_a_higher_limit_fetches_only_the_rest(
     rows = run(tmp_path / "raw", later, use="sample", query=query, limit=15)
     assert len(made) == 3
     assert [row.batch for row in rows] == [1] * 12 + [2] * 3
-    items = (tmp_path / "raw" / "items.jsonl").read_bytes()
-    assert items.startswith(before["items.jsonl"])
+    after = contents(tmp_path / "raw")
+    assert after.keys() - before.keys() >= {"items/00002.jsonl"}
+    assert after["items/00001.jsonl"] == before["items/00001.jsonl"]
 
 
 def test_a_changed_query_adds_rows_of_its_own_and_coming_back_costs_nothing(tmp_path: Path) -> None:
@@ -118,7 +119,7 @@ def test_a_changed_query_adds_rows_of_its_own_and_coming_back_costs_nothing(tmp_
     before = contents(raw)
     run(raw, use="sample", query={"photographs": ["chelsea"]})
     assert read_json(raw / "query.json")["query"] == first
-    assert contents(raw)["items.jsonl"] == before["items.jsonl"]
+    assert contents(raw)["items/00001.jsonl"] == before["items/00001.jsonl"]
 
 
 class Nothing(Settings):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,11 +33,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shards(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the set that a test may damage."""
     monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    for path in packed.iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
-    return folder
+    return Path(shutil.copytree(packed, tmp_path / "tiny"))
 
 
 def edit_index(folder: Path, change: Callable[[dict[str, object]], object]) -> None:
@@ -126,11 +123,11 @@ def test_reads_that_come_back_short_go_on(shards: Path, monkeypatch: pytest.Monk
 
 
 def test_items_that_are_not_those_of_the_index(shards: Path) -> None:
-    lines = (shards / "items.jsonl").read_text().splitlines(keepends=True)
-    (shards / "items.jsonl").write_text("".join(lines[:-1]))
-    with pytest.raises(ShardError, match=r"items\.jsonl is not the file its index was written with"):
+    rows = shards / "items/00001.jsonl"
+    rows.write_text("".join(rows.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(ShardError, match=r"items are not the rows their index was written with"):
         ShardSet(shards)
-    edit_index(shards, lambda index: index.update(items_sha256=sha256_file(shards / "items.jsonl")))
+    edit_index(shards, lambda index: index.update(items_sha256=sha256_file(rows)))
     with pytest.raises(ShardError, match="19 rows and its index says 20"):
         ShardSet(shards)
 

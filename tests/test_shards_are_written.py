@@ -10,7 +10,7 @@ import pytest
 from safetensors import safe_open
 from shard_sets import SIDE, contents, draw, originals, pack, refused
 
-from tasks.errors import NoRoom, ParamsError, ShardError, Stopped
+from tasks.errors import BarenError, NoRoom, ParamsError, ShardError, Stopped
 from tasks.progress import Progress
 from tasks.shard import Shard, write
 from tasks.shard.layout import default_per_shard
@@ -193,7 +193,7 @@ class TestRefusals:
             pack(tmp_path, rows)
 
     def test_an_empty_ledger(self, tmp_path: Path) -> None:
-        with pytest.raises(ShardError, match="keeps none of its 0 rows"):
+        with pytest.raises(BarenError, match=r"items holds no rows; run the stage that makes it"):
             pack(tmp_path, [])
 
     def test_nothing_held_out(self, tmp_path: Path) -> None:

@@ -188,12 +188,12 @@ def test_the_next_batch_tries_the_failed_again_and_the_refused_never(tmp_path: P
     museum = museum_of(9)
     museum.faults += [Fault("wrong extension", "50000000001_"), Fault("404", "50000000002_")]
     rows = collect(tmp_path / "raw", museum, "flickr")
-    before = (tmp_path / "raw" / "items.jsonl").read_bytes()
+    before = (tmp_path / "raw/items/00001.jsonl").read_bytes()
     assert sorted(row.outcome for row in rows) == ["failed"] + ["kept"] * 7 + ["refused"]
     museum = museum_of(9)
     rows = collect(tmp_path / "raw", museum, "flickr")
     assert [asked.path for asked in museum.log if ".jpg" in asked.path] == ["/65535/50000000001_abc0000001_o.jpg"]
-    assert (tmp_path / "raw" / "items.jsonl").read_bytes().startswith(before)
+    assert (tmp_path / "raw/items/00001.jsonl").read_bytes() == before
     assert (rows[-1].id, rows[-1].outcome, rows[-1].batch) == ("flickr.museum:50000000001", "kept", 2)
 
 
@@ -296,7 +296,7 @@ def test_ukiyoe_lists_by_artist_and_by_source(listing: dict[str, Any], tmp_path:
 def test_the_demonstrations_museum_is_opened_and_closed_by_the_step_itself(tmp_path: Path) -> None:
     settings = scrape.Scrape(use="ukiyoe", limit=3, site="museum", query={"search": "woodblock-like"})
     scrape.run(picture_set="prints", settings=settings, out=tmp_path / "raw", progress=Progress(io.StringIO()))
-    rows = list(read_scraped(tmp_path / "raw" / "items.jsonl"))
+    rows = list(read_scraped(tmp_path / "raw" / "items"))
     assert len({row.sha256 for row in rows}) == 3
     assert all("museum.test" in row.origin.page and "woodblock-like" in row.origin.title for row in rows)
 

@@ -46,7 +46,7 @@ def scrape_again() -> list[Scraped]:
     out = Path("data/1-raw/photos")
     now = datetime(2026, 3, 4, tzinfo=UTC)
     scrape.run(picture_set="photos", settings=settings, out=out, progress=Progress(io.StringIO()), now=lambda: now)
-    return list(read_scraped(out / "items.jsonl"))
+    return list(read_scraped(out / "items"))
 
 
 def test_a_picture_taken_down_is_in_no_step_and_never_asked_for_again(
@@ -56,7 +56,7 @@ def test_a_picture_taken_down_is_in_no_step_and_never_asked_for_again(
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for step in ("prepare", "shard"):
         subprocess.run([sys.executable, "-m", "pipelines", step, "photos"], check=True, env=environment)
-    packed = list(read_packed(Path("data/3-shards/photos/items.jsonl")))
+    packed = list(read_packed(Path("data/3-shards/photos/items")))
     doomed = next(row for row in rows if row.id == packed[3].picture)
     write_credits(Path("data/6-prints/travelgan"), [doomed.origin])
     write_credits(
@@ -68,8 +68,8 @@ def test_a_picture_taken_down_is_in_no_step_and_never_asked_for_again(
     assert "data/5-metrics/other" not in told
     assert "dvc gc" in told
     assert not (Path("data/1-raw/photos") / str(doomed.file)).exists()
-    assert doomed.id not in {row.picture for row in read_packed(Path("data/3-shards/photos/items.jsonl"))}
-    kept = [row for row in read_prepared(Path("data/2-prepared/photos/ledger.jsonl")) if row.outcome == "kept"]
+    assert doomed.id not in {row.picture for row in read_packed(Path("data/3-shards/photos/items"))}
+    kept = [row for row in read_prepared(Path("data/2-prepared/photos/items")) if row.outcome == "kept"]
     assert doomed.id not in {row.picture for row in kept}
     again = scrape_again()
     assert [(row.outcome, row.reason) for row in again if row.id == doomed.id] == [("refused", "taken down")]
@@ -79,10 +79,10 @@ def test_a_picture_taken_down_is_in_no_step_and_never_asked_for_again(
 
 def test_an_unknown_id_changes_nothing(project: Path) -> None:
     scrape_again()
-    before = Path("data/1-raw/photos/items.jsonl").read_bytes()
+    before = Path("data/1-raw/photos/items/00001.jsonl").read_bytes()
     with pytest.raises(ParamsError, match="has no 'sample:nobody'; ids are those of its lines"):
         take_down(Path("data/1-raw/photos"), ["sample:nobody"])
-    assert Path("data/1-raw/photos/items.jsonl").read_bytes() == before
+    assert Path("data/1-raw/photos/items/00001.jsonl").read_bytes() == before
 
 
 def test_an_open_batch_is_finished_first(project: Path) -> None:
@@ -96,6 +96,6 @@ def test_an_open_batch_is_finished_first(project: Path) -> None:
 def test_twice_is_harmless(project: Path) -> None:
     rows = scrape_again()
     take_down(Path("data/1-raw/photos"), [rows[0].id])
-    once = Path("data/1-raw/photos/items.jsonl").read_bytes()
+    once = Path("data/1-raw/photos/items/00001.jsonl").read_bytes()
     take_down(Path("data/1-raw/photos"), [rows[0].id])
-    assert Path("data/1-raw/photos/items.jsonl").read_bytes() == once
+    assert Path("data/1-raw/photos/items/00001.jsonl").read_bytes() == once

@@ -46,7 +46,7 @@ def night(root: Path, number: int) -> None:
 
 
 def raw(root: Path) -> str:
-    return (root / f"data/1-raw/{SET}/items.jsonl").read_text()
+    return (root / f"data/1-raw/{SET}/items/00001.jsonl").read_text()
 
 
 def test_every_night_can_be_brought_back_and_the_users_tree_is_not_touched(checkout: Path) -> None:

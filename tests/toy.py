@@ -51,10 +51,10 @@ if Path("fail").exists() and title in Path("fail").read_text():
     sys.exit(f"baren: {{title}} cannot work")
 folder = Path("data", {FOLDERS!r}[step], name)
 folder.mkdir(parents=True, exist_ok=True)
-made = {{"shard": ["items.jsonl"], "train": ["losses.csv"], "evaluate": {EVALUATED!r}}}.get(step, ["made"])
+made = {{"shard": ["items/00001.jsonl"], "train": ["losses.csv"], "evaluate": {EVALUATED!r}}}.get(step, ["made"])
 text = '{{"swd": 1.5}}'
 if step == "shard":
-    rows = Path("data/1-raw", name, "items.jsonl")
+    rows = Path("data/1-raw", name, "items/00001.jsonl")
     text *= 1 + (rows.read_text().count(chr(10)) if rows.exists() else 0)
 if step == "train" and Path("quality").exists():
     text = Path("quality").read_text()
@@ -63,13 +63,15 @@ if step == "train" and (begin := os.environ.get("BAREN_START")):
 if step == "evaluate":
     text = Path("data/4-models", name, "losses.csv").read_text()
 for file in made:
+    (folder / file).parent.mkdir(exist_ok=True)
     (folder / file).write_text(text)
 if step == "train":
     (folder / "last").mkdir(exist_ok=True)
     (folder / "last/checkpoint.json").write_text(text)
 
 if step == "scrape" and Path("web").exists():
-    items, batches = folder / "items.jsonl", folder / "batches.jsonl"
+    items, batches = folder / "items/00001.jsonl", folder / "batches.jsonl"
+    items.parent.mkdir(exist_ok=True)
     known = items.read_text().splitlines() if items.exists() else []
     rows = [json.loads(row) for row in known]
     there = range(len(rows), int(Path("web").read_text()))

@@ -132,7 +132,7 @@ def collect(out: Path, museum: Museum, use: str, limit: int = 1_000, **query: An
         collecting.collect(
             "test", settings, out, Progress(io.StringIO()), lambda: NOON, clock=FakeClock(), museum=lambda: Open(museum)
         )
-    return list(read_scraped(out / "items.jsonl"))
+    return list(read_scraped(out / "items"))
 
 
 class Open:

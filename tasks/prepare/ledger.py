@@ -5,10 +5,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.credits import write_credits
 from tasks.errors import BarenError
-from tasks.files import no_half_folder, read_json, write_json, write_json_lines
-from tasks.rows import Prepared, Scraped, as_json, in_ledger_order, read_scraped
+from tasks.files import no_half_folder, read_json, write_json
+from tasks.rows import ITEMS, Prepared, Scraped, in_ledger_order, read_scraped, write_rows
 
 
 def candidates(raw: Path) -> tuple[list[Scraped], set[str]]:
@@ -17,7 +16,7 @@ def candidates(raw: Path) -> tuple[list[Scraped], set[str]]:
     Of an id tried more than once, the last word counts.
     """
     query = read_json(raw / "query.json")["query"]
-    latest = {row.id: row for row in read_scraped(raw / "items.jsonl")}
+    latest = {row.id: row for row in read_scraped(raw / ITEMS)}
     return in_ledger_order(row for row in latest.values() if row.query == query), set(latest)
 
 
@@ -56,8 +55,7 @@ def require_some(picture_set: str, rows: Sequence[Prepared]) -> None:
 
 
 def write(out: Path, rows: Sequence[Prepared], report: dict[str, Any]) -> None:
-    """data/2-prepared/SET: ledger.jsonl, report.json and CREDITS.csv of what is kept; all or none."""
+    """data/2-prepared/SET: its rows and report.json; all or none."""
     with no_half_folder(out) as folder:
-        write_json_lines(folder / "ledger.jsonl", (as_json(row) for row in rows))
+        write_rows(folder / ITEMS, rows)
         write_json(folder / "report.json", report)
-        write_credits(folder, (row.origin for row in rows if row.outcome == "kept"))

@@ -9,11 +9,13 @@ from typing import TypeVar
 
 from PIL import Image
 
+from tasks.credits import NAME as CREDITS
+from tasks.credits import write_credits
 from tasks.errors import PictureRefused
 from tasks.picture import cut, open_picture
 from tasks.progress import Progress
 from tasks.report.settings import Report
-from tasks.rows import Crop
+from tasks.rows import Crop, Origin
 
 QUALITY = 88  # of JPEG
 FOLDER = "pictures"
@@ -84,6 +86,12 @@ class Album:
         name = f"{DOCUMENTS}/{path.parent.name}-{path.name}"
         shutil.copyfile(path, self._folder / name)
         return Document(name, title)
+
+    def credits(self, name: str, origins: Iterable[Origin]) -> Document:
+        """CREDITS.csv of the works that picture set `name` keeps."""
+        folder = self._folder / DOCUMENTS / name
+        write_credits(folder, origins)
+        return Document(f"{DOCUMENTS}/{name}/{CREDITS}", "every work")
 
     def _save(self, image: Image.Image, key: str, caption: str) -> Shown:
         name = f"{FOLDER}/{_name(key)}.jpg"

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.credits import NAME as CREDITS
 from tasks.files import read_json
 from tasks.report.album import Album, Document, Shown, spread
 from tasks.report.described import Described, described
 from tasks.report.settings import Report
-from tasks.rows import Origin, Packed, Prepared, Scraped, read_packed, read_prepared, read_scraped
+from tasks.rows import ITEMS, Origin, Packed, Prepared, Scraped, read_packed, read_prepared, read_scraped
 
 RAW, PREPARED, SHARDS = "1-raw", "2-prepared", "3-shards"
 
@@ -84,7 +83,7 @@ def gather_set(data: Path, name: str, album: Album, settings: Report) -> Picture
         accepted=_accepted(raw, prepared, album, settings, name),
         refused=_refused(raw, scraped, prepared, album, settings, name),
         described=described(data / PREPARED / name / "report.json"),
-        credits=album.document(data / PREPARED / name / CREDITS, "every work"),
+        credits=album.credits(name, (row.origin for row in prepared if row.outcome == "kept")),
         originals={row.id: raw / row.file for row in scraped if row.file},
     )
 
@@ -97,20 +96,20 @@ def words(origin: Origin) -> str:
 
 def _scraped(raw: Path) -> list[Scraped]:
     """The candidates of the present query, each with the last word on it."""
-    if not (raw / "items.jsonl").exists():
+    if not (raw / ITEMS).exists():
         return []
-    rows = list(read_scraped(raw / "items.jsonl"))
+    rows = list(read_scraped(raw / ITEMS))
     query = read_json(raw / "query.json")["query"] if (raw / "query.json").exists() else None
     return list({row.id: row for row in rows if query is None or row.query == query}.values())
 
 
 def _prepared(folder: Path) -> list[Prepared]:
-    path = folder / "ledger.jsonl"
+    path = folder / ITEMS
     return list(read_prepared(path)) if path.exists() else []
 
 
 def _packed(folder: Path) -> list[Packed]:
-    path = folder / "items.jsonl"
+    path = folder / ITEMS
     return list(read_packed(path)) if path.exists() else []
 
 

@@ -18,7 +18,7 @@ def run(
 ) -> None:
     """Collect up to `settings.limit` pictures of the present query into `out`.
 
-    out/items.jsonl (tasks.rows.Scraped), out/batches.jsonl, out/query.json and out/pictures only grow. A run that was
+    out/items (tasks.rows.Scraped), out/batches.jsonl, out/query.json and out/pictures only grow. A run that was
     killed goes on where it stood; a run with nothing new to find changes nothing.
 
     Raises ParamsError (unknown source, wrong query), SourceError, NoRoom, and BarenError where nothing was found.

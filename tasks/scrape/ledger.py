@@ -22,12 +22,11 @@ from tasks.files import (
     no_half_file,
     read_json,
     read_json_lines,
-    sha256_file,
     write_bytes,
     write_json,
     write_json_lines,
 )
-from tasks.rows import Origin, Scraped, as_json, read_scraped
+from tasks.rows import ITEMS, Origin, Scraped, as_json, read_scraped, sha256_rows, write_rows
 from tasks.scrape.fetch import Fetched
 from tasks.scrape.source import Mark
 
@@ -65,7 +64,7 @@ class Ledger:
         self.batch = self._open(closed, last, now)
         self._incoming = journal / "incoming"
         self._incoming.mkdir(exist_ok=True)
-        for row in read_scraped(out / "items.jsonl") if (out / "items.jsonl").exists() else ():
+        for row in read_scraped(out / ITEMS) if closed else ():
             if row.batch <= last:
                 self._remember(row)
                 self._files.add(row.file or "")
@@ -158,16 +157,14 @@ class Ledger:
         if self._new:
             os.sync()  # what is renamed below must be on the disk already
             self._move_pictures()
-            items = self.out / "items.jsonl"
-            old = (row for row in read_scraped(items) if row.batch < self.batch.batch) if items.exists() else ()
             new = sorted(self._new.values(), key=lambda row: (row.id, row.query))
-            write_json_lines(items, (as_json(row) for row in (*old, *new)))
+            write_rows(self.out / ITEMS, new)
         _write_if_other(self.out / "query.json", told)
         if self._new:
             batches = [*_closed(self.out), self.batch]
             write_json_lines(self.out / "batches.jsonl", (dataclasses.asdict(batch) for batch in batches))
         if self._lasting is not None:
-            rows = sha256_file(self.out / "items.jsonl")
+            rows = sha256_rows(self.out / ITEMS)
             told = {"cursor": dict(self._lasting), "query": self.query, "rows": rows, "since": self._since}
             write_json(self._marks, told)
         shutil.rmtree(self._journal)
@@ -187,13 +184,13 @@ class Ledger:
         """
         if not self._marks.exists():
             return self.batch.opened
-        marked, items = read_json(self._marks), self.out / "items.jsonl"
+        marked = read_json(self._marks)
         lately = {one.batch for one in _closed(self.out) if self.opened() - datetime.fromisoformat(one.opened) < HOPE}
         failed = any(row.outcome == "failed" and row.batch in lately for row in self._present.values())
         age = self.opened() - datetime.fromisoformat(marked["since"])
-        if marked["query"] != self.query or failed or age > READ_ANEW or not items.exists():
+        if marked["query"] != self.query or failed or age > READ_ANEW:
             return self.batch.opened
-        if marked["rows"] != sha256_file(items):
+        if not _closed(self.out) or marked["rows"] != sha256_rows(self.out / ITEMS):
             return self.batch.opened
         self.cursor = self._lasting = marked["cursor"]
         return marked["since"]

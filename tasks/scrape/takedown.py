@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tasks.errors import ParamsError
 from tasks.files import SCRATCH, write_json_lines
-from tasks.rows import Scraped, as_json, read_scraped
+from tasks.rows import ITEMS, Scraped, as_json, read_scraped, row_files
 
 REASON = "taken down"
 CREDITS = "CREDITS.csv"
@@ -20,14 +20,17 @@ def take_down(raw: Path, ids: Sequence[str]) -> list[Scraped]:
     is deleted. Taking down twice is harmless. Raises ParamsError for an id the set does not have, and while a batch of
     the set is open, since that would bring it back.
     """
-    items = raw / "items.jsonl"
+    items = raw / ITEMS
     rows = list(read_scraped(items))
     if unknown := set(ids) - {row.id for row in rows}:
         raise ParamsError(f"{items} has no {sorted(unknown)[0]!r}; ids are those of its lines, such as {rows[0].id!r}")
     if (SCRATCH / f"scrape-{raw.name}" / "open" / "rows.jsonl").exists():
         raise ParamsError(f"a batch of {raw.name} is still open; finish it first (dvc repro scrape@{raw.name})")
     doomed = [row for row in rows if row.id in ids]
-    write_json_lines(items, (as_json(_without(row) if row.id in ids else row) for row in rows))
+    for file in row_files(items):
+        told = list(read_scraped(file))
+        if any(row.id in ids for row in told):
+            write_json_lines(file, (as_json(_without(row) if row.id in ids else row) for row in told))
     named = {row.file for row in rows if row.file and row.id not in ids}
     for path in (raw / "pictures").rglob("*"):
         if path.is_file() and path.relative_to(raw).as_posix() not in named:

@@ -125,7 +125,8 @@ def _pack(folder: Path, source: Path, out: Path, settings: Shard, progress: Prog
         raise ShardError(f"{source} holds no pictures ({', '.join(PICTURES)}); name a folder or a tar that does")
     side = len(_open(paths[0]))
     described = progress.track(paths, f"reading {source}")
-    rows = {row.id: (row, path) for row, path in ((_row(path, folder, side, settings), path) for path in described)}
+    read = sorted(((_row(path, folder, side, settings), path) for path in described), key=lambda one: one[0].batch)
+    rows = {row.id: (row, path) for row, path in read}
     if len(rows) < len(paths):
         raise ShardError(f"{source} holds {len(paths)} pictures under {len(rows)} ids; remove those that repeat")
 

@@ -2,7 +2,7 @@
 
     data/3-shards/SET/
       index.json                what there is, with the SHA-256 of everything else
-      items.jsonl               line i tells of row i: provenance, crop, split
+      items/                    line i tells of row i: provenance, crop, split (tasks/rows.py)
       SET-00000.safetensors     one tensor "image"; the header is padded so that pixels start on a page boundary
 
 A safetensors file carries no checksum, so a flipped bit passes for a pixel there; the index holds what is missing.
@@ -24,7 +24,6 @@ from tasks.rows import Packed, Prepared
 
 FORMAT = "baren-shards/1"
 INDEX = "index.json"
-ITEMS = "items.jsonl"
 TENSOR = "image"
 CHANNELS = 3
 PAGE = 4096  # bytes
@@ -54,7 +53,7 @@ class Index:
     per_shard: int
     num_items: int
     dropped: tuple[int, ...]  # rows no longer wanted, whose pixels stay until the set is compacted
-    items_sha256: str  # of items.jsonl
+    items_sha256: str  # of all rows
     decoder: str  # stands for the code that made pixels of the originals
     shards: tuple[ShardFile, ...]
 

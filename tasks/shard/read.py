@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from tasks.errors import BarenError, ShardError
 from tasks.files import SCRATCH, fingerprint, read_json, write_json
 from tasks.progress import Progress
-from tasks.rows import Split
+from tasks.rows import ITEMS, Split
 from tasks.shard.items import Items
 from tasks.shard.layout import (
     CHANNELS,
     CURE,
-    ITEMS,
     PAGE,
     Index,
     ShardFile,

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from tasks.errors import BarenError, ShardError
 from tasks.progress import Progress
+from tasks.rows import ITEMS
 from tasks.shard.items import Items
-from tasks.shard.layout import INDEX, ITEMS, check_file, read_index
+from tasks.shard.layout import INDEX, check_file, read_index
 from tasks.shard.read import ShardSet
 
 

@@ -30,14 +30,12 @@ from tasks.files import (
     scratch_folder,
     sha256_file,
     write_json,
-    write_json_lines,
 )
 from tasks.limits import MOST_PIXELS, Limits
 from tasks.progress import Progress
-from tasks.rows import Crop, Packed, as_json, read_packed, read_prepared
+from tasks.rows import ITEMS, Crop, Packed, read_packed, read_prepared, sha256_rows, write_rows
 from tasks.shard.layout import (
     INDEX,
-    ITEMS,
     PAGE,
     Index,
     ShardFile,
@@ -83,7 +81,7 @@ def build(
 
     Raises ShardError where there is nothing to pack or an original is not what the ledger says, NoRoom, Stopped.
     """
-    ledger = prepared / "ledger.jsonl"
+    ledger = prepared / ITEMS
     decoder = _decoder()
     standing = _standing(out, picture_set, decoder, progress)
     rows = list(read_prepared(ledger))
@@ -122,14 +120,14 @@ def write(
     with no_half_folder(out) as temporary:
         for name in names:
             _place(out / name if name in taken else finished / name, temporary / name)
-        write_json_lines(temporary / ITEMS, (as_json(row) for row in planned.rows))
+        write_rows(temporary / ITEMS, planned.rows)
         index = Index(
             picture_set=picture_set,
             side=planned.side,
             per_shard=per_shard,
             num_items=len(planned.rows),
             dropped=planned.dropped,
-            items_sha256=sha256_file(temporary / ITEMS),
+            items_sha256=sha256_rows(temporary / ITEMS),
             decoder=decoder,
             shards=tuple(taken.get(name) or written[name] for name in names),
         )
@@ -199,7 +197,7 @@ def _standing(out: Path, picture_set: str, decoder: str, progress: Progress) -> 
     except BarenError as error:
         progress.say(f"{picture_set} is packed anew: {error}")
         return None
-    intact = sha256_file(out / ITEMS) == index.items_sha256 and len(rows) == index.num_items
+    intact = sha256_rows(out / ITEMS) == index.items_sha256 and len(rows) == index.num_items
     return Standing(index, rows) if intact else None
 
 

@@ -8,7 +8,7 @@ from tasks.files import read_json, write_text
 
 LIMITS = (
     "It paints what resembles the pictures it learned from; anything else may come out wrong.",
-    "The licences of those pictures, counted below, stand picture by picture in their sets' items.jsonl, and bind what "
+    "The licences of those pictures, counted below, stand picture by picture in their sets' items, and bind what "
     "is painted.",
     "The distance above was measured on pictures it learned from; metrics on unseen ones are in data/5-metrics.",
 )
