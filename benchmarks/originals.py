@@ -73,15 +73,15 @@ def plain_cyclegan_step(recipe: cyclegan.CycleGan, pictures: Mapping[str, Tensor
     total = generator_loss("lsgan", of_to(painted)) + generator_loss("lsgan", of_from(unpainted))
     total = total + 10 * ((back(painted) - photos).abs().mean() + (there(unpainted) - prints).abs().mean())
     total = total + 5 * ((there(prints) - prints).abs().mean() + (back(photos) - photos).abs().mean())
-    recipe.generator_optimizer.zero_grad()
+    recipe.optimizers["generator"].zero_grad()
     total.backward()
-    recipe.generator_optimizer.step()
+    recipe.optimizers["generator"].step()
     for critic in (of_to, of_from):
         critic.requires_grad_(True)
-    recipe.critic_optimizer.zero_grad()
+    recipe.optimizers["critic"].zero_grad()
     for critic, real, fake, key in ((of_to, prints, painted, "to"), (of_from, photos, unpainted, "from")):
         critic_loss("lsgan", critic(real), critic(recipe.pools[key].swap(fake.detach()))).backward()
-    recipe.critic_optimizer.step()
+    recipe.optimizers["critic"].step()
 
 
 def progressive64() -> Contest:

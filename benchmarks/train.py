@@ -84,15 +84,15 @@ def wasteful_travelgan_step(recipe: travelgan.TravelGan, pictures: Mapping[str, 
     """The step as it is written down first: two backward passes through generator and a critic that is not frozen."""
     photos, prints = pictures["from"], pictures["to"]
     painted = travelgan.rejoined(recipe.generator(travelgan.quartered(photos)))
-    recipe.critic_optimizer.zero_grad()
+    recipe.optimizers["critic"].zero_grad()
     travelgan.critic_loss("wgan", recipe.critic(prints), recipe.critic(painted.detach())).backward()
-    recipe.critic_optimizer.step()
-    recipe.generator_optimizer.zero_grad()
+    recipe.optimizers["critic"].step()
+    recipe.optimizers["generator"].zero_grad()
     adversarial = travelgan.generator_loss("wgan", recipe.critic(painted))
     of_photos, of_paintings = recipe.encoder(photos), recipe.encoder(painted)
     travel = travelgan.margin_loss(of_photos, 10.0) + travelgan.travel_loss(of_photos, of_paintings)
     ((adversarial + travel) / 2).backward()
-    recipe.generator_optimizer.step()
+    recipe.optimizers["generator"].step()
 
 
 def shown(num: int, side: int) -> dict[str, Tensor]:

@@ -137,22 +137,16 @@ class Anime(PaintsFromNoise):
             for network in self.networks.values():
                 network.apply(first_weights)
         self.averages: dict[str, nn.Module] = {"generator": averaged_copy(self.generator)}
-        betas = (train.beta1, train.beta2)
-        self.generator_optimizer = torch.optim.Adam(self.generator.parameters(), train.rate_generator, betas)
-        self.critic_optimizer = torch.optim.Adam(self.critic.parameters(), train.rate_critic, betas)
-        self.optimizers: dict[str, torch.optim.Optimizer] = {
-            "generator": self.generator_optimizer, "critic": self.critic_optimizer,
-        }  # fmt: skip
         self.augment = Augment(train.augment, train.strength)
         self.generator_loss = torch.zeros(())  # of its last step; it stands for the steps between
 
-    def sibling(self, seed: int) -> "Anime":
-        """The same recipe from other first weights."""
-        return Anime(self.shapes, self.train.model_copy(update={"seed": seed}))
-
-    def advance(self, step: int, num_steps: int) -> bool:
-        """Nothing changes on a schedule."""
-        return False
+    def new_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """Adam for each network."""
+        betas = (self.train.beta1, self.train.beta2)
+        return {
+            "generator": torch.optim.Adam(self.generator.parameters(), self.train.rate_generator, betas),
+            "critic": torch.optim.Adam(self.critic.parameters(), self.train.rate_critic, betas),
+        }
 
     def step(self, step: int, pictures: Pictures, run: Run) -> Losses:
         """One step of the critic and, at every fifth, one of the generator, each on faces of its own noise."""
@@ -171,18 +165,18 @@ class Anime(PaintsFromNoise):
         of_real, of_fake = (run(self.critic, self.augment(shown)) for shown in (faces, painted))
         self.augment.watch(of_real)
         loss = critic_loss(self.train.loss, of_real, of_fake)
-        self.critic_optimizer.zero_grad()
+        self.optimizers["critic"].zero_grad()
         loss.backward()
-        self.critic_optimizer.step()
+        self.optimizers["critic"].step()
         return loss.detach()
 
     def _generator_step(self, faces: Tensor, run: Run) -> Tensor:
         self.critic.requires_grad_(False)
         logits = run(self.critic, self.augment(run(self.generator, self._noise(faces))))
         loss = generator_loss(self.train.loss, logits)
-        self.generator_optimizer.zero_grad()
+        self.optimizers["generator"].zero_grad()
         loss.backward()
-        self.generator_optimizer.step()
+        self.optimizers["generator"].step()
         self.critic.requires_grad_(True)
         return loss.detach()
 

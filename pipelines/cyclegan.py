@@ -22,7 +22,7 @@ from tasks.train.adversarial import critic_loss, generator_loss
 from tasks.train.average import averaged_copy
 from tasks.train.calm import calm_loss
 from tasks.train.layers import InstanceNorm, ReflectConv
-from tasks.train.recipe import Losses, Pictures, Run
+from tasks.train.recipe import Losses, Pictures, Recipe, Run
 from tasks.train.settings import Train as LoopSettings
 from tasks.train.spectral import normalise_spectrum
 from tasks.train.unets import Over
@@ -155,7 +155,7 @@ class Pool:
         return picture
 
 
-class CycleGan:
+class CycleGan(Recipe):
     """The recipe; see tasks.train.recipe for what each member means. `there` paints from -> to, `back` to -> from."""
 
     name = "cyclegan"
@@ -178,24 +178,19 @@ class CycleGan:
             for critic in critics.values():
                 normalise_spectrum(critic)
         self.averages = {name: averaged_copy(network) for name, network in generators.items()}
-        self.generator_optimizer = self._adam(generators, train.rate_generator)
-        self.critic_optimizer = self._adam(critics, train.rate_critic)
-        self.optimizers: dict[str, torch.optim.Optimizer] = {
-            "generator": self.generator_optimizer, "critic": self.critic_optimizer,
-        }  # fmt: skip
         self.pools = {"to": Pool(train.pool), "from": Pool(train.pool)}
 
-    def _adam(self, networks: Mapping[str, nn.Module], rate: float) -> torch.optim.Optimizer:
-        weights = [weight for network in networks.values() for weight in network.parameters()]
-        return torch.optim.Adam(weights, rate, (self.train.beta1, self.train.beta2))
+    def new_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """One Adam for both generators, one for both critics."""
 
-    def sibling(self, seed: int) -> "CycleGan":
-        """The same recipe from other first weights."""
-        return CycleGan(self.shapes, self.train.model_copy(update={"seed": seed}))
+        def adam(rate: float, *networks: nn.Module) -> torch.optim.Optimizer:
+            weights = [weight for network in networks for weight in network.parameters()]
+            return torch.optim.Adam(weights, rate, (self.train.beta1, self.train.beta2))
 
-    def advance(self, step: int, num_steps: int) -> bool:
-        """Nothing changes on a schedule but the rates, and those the loop moves."""
-        return False
+        return {
+            "generator": adam(self.train.rate_generator, self.there, self.back),
+            "critic": adam(self.train.rate_critic, self.of_to, self.of_from),
+        }
 
     def step(self, step: int, pictures: Pictures, run: Run) -> Losses:
         """One step of both generators, then one of both critics, on the same paintings."""
@@ -223,9 +218,9 @@ class CycleGan:
         if self.train.calm > 0:
             losses["calm"] = calm_loss(photos, there) + calm_loss(prints, back)
             total = total + self.train.calm * losses["calm"]
-        self.generator_optimizer.zero_grad()
+        self.optimizers["generator"].zero_grad()
         total.backward()
-        self.generator_optimizer.step()
+        self.optimizers["generator"].step()
         for critic in (self.of_to, self.of_from):
             critic.requires_grad_(True)
         return there.detach(), back.detach(), {name: loss.detach() for name, loss in losses.items()}
@@ -236,9 +231,9 @@ class CycleGan:
         for key, (real, painted) in shown.items():
             logits = run(self.networks[f"critic_{key}"], torch.cat([real, self.pools[key].swap(painted)]))
             losses.append(critic_loss(self.train.loss, *_halves(logits, len(real))))
-        self.critic_optimizer.zero_grad()
+        self.optimizers["critic"].zero_grad()
         torch.stack(losses).sum().backward()
-        self.critic_optimizer.step()
+        self.optimizers["critic"].step()
         return torch.stack(losses).mean().detach()
 
     @torch.no_grad()

@@ -151,7 +151,9 @@ class Params:
         """Raise ParamsError where settings contradict each other: the recipe is built once, on no memory."""
         import torch
 
-        with torch.device("meta"):
+        from tasks.train.undrawn import Undrawn
+
+        with torch.device("meta"), Undrawn():
             built = recipe.module.build(recipe.networks, recipe.train)
         for key, name in (("from", recipe.learns_from), ("to", recipe.learns_to)):
             side = self.picture_set(name).prepare.side

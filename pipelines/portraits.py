@@ -113,21 +113,15 @@ class Portraits(PaintsFromNoise):
         if networks.critic_norm == "spectral":
             normalise_spectrum(self.critic.apply(orthogonal_weights))
         self.averages: dict[str, nn.Module] = {"generator": averaged_copy(self.generator)}
-        betas = (train.beta1, train.beta2)
-        self.generator_optimizer = torch.optim.Adam(self.generator.parameters(), train.rate_generator, betas)
-        self.critic_optimizer = torch.optim.Adam(self.critic.parameters(), train.rate_critic, betas)
-        self.optimizers: dict[str, torch.optim.Optimizer] = {
-            "generator": self.generator_optimizer, "critic": self.critic_optimizer,
-        }  # fmt: skip
         self.augment = Augment(train.augment, train.strength)
 
-    def sibling(self, seed: int) -> "Portraits":
-        """The same recipe from other first weights."""
-        return Portraits(self.shapes, self.train.model_copy(update={"seed": seed}))
-
-    def advance(self, step: int, num_steps: int) -> bool:
-        """Nothing changes on a schedule."""
-        return False
+    def new_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """Adam for each network."""
+        betas = (self.train.beta1, self.train.beta2)
+        return {
+            "generator": torch.optim.Adam(self.generator.parameters(), self.train.rate_generator, betas),
+            "critic": torch.optim.Adam(self.critic.parameters(), self.train.rate_critic, betas),
+        }
 
     def step(self, step: int, pictures: Pictures, run: Run) -> Losses:
         """One step of the critic, then one of the generator, on the same paintings."""
@@ -143,9 +137,9 @@ class Portraits(PaintsFromNoise):
         of_fake, _ = run(self.critic, self.augment(painted))
         self.augment.watch(of_real)
         loss = (1 - of_real.sigmoid()).square().mean() + of_fake.sigmoid().square().mean()
-        self.critic_optimizer.zero_grad()
+        self.optimizers["critic"].zero_grad()
         loss.backward()
-        self.critic_optimizer.step()
+        self.optimizers["critic"].step()
         return {"critic": loss.detach(), "strength": loss.new_tensor(self.augment.strength)}
 
     def _generator_step(self, portraits: Tensor, painted: Tensor, run: Run) -> Losses:
@@ -155,9 +149,9 @@ class Portraits(PaintsFromNoise):
         logit, of_fake = run(self.critic, self.augment(painted))
         matching = (of_real.mean(dim=0) - of_fake.mean(dim=0)).square().mean()
         fooling = (1 - logit.sigmoid()).square().mean()
-        self.generator_optimizer.zero_grad()
+        self.optimizers["generator"].zero_grad()
         (matching + self.train.adversarial * fooling).backward()
-        self.generator_optimizer.step()
+        self.optimizers["generator"].step()
         self.critic.requires_grad_(True)
         return {"matching": matching.detach(), "fooling": fooling.detach()}
 

@@ -248,8 +248,12 @@ class Progressive(PaintsFromNoise):
         self.generator, self.critic = Generator(self.shapes, at, fading), Critic(self.shapes, at, fading)
         self.networks: dict[str, nn.Module] = {"generator": self.generator, "critic": self.critic}
         self.averages: dict[str, nn.Module] = {"generator": averaged_copy(self.generator)}
+        self.__dict__.pop("optimizers", None)
+
+    def new_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """Adam for each network as it is now."""
         betas = (self.train.beta1, self.train.beta2)
-        self.optimizers: dict[str, torch.optim.Optimizer] = {
+        return {
             "generator": torch.optim.Adam(self.generator.parameters(), self.train.rate_generator, betas),
             "critic": torch.optim.Adam(self.critic.parameters(), self.train.rate_critic, betas),
         }
@@ -262,10 +266,6 @@ class Progressive(PaintsFromNoise):
             known, wanted = before.state_dict(), after.state_dict()
             after.load_state_dict({name: known.get(name, weight) for name, weight in wanted.items()})
         self.since, self.distances = step, []
-
-    def sibling(self, seed: int) -> "Progressive":
-        """The same recipe from other first weights."""
-        return Progressive(self.shapes, self.train.model_copy(update={"seed": seed}))
 
     def advance(self, step: int, num_steps: int) -> bool:
         """Grow when it is time, and let what is new fade in; optimizers begin anew whenever a level begins or is in."""

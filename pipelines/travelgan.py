@@ -30,7 +30,7 @@ from tasks.train.adversarial import Adversarial, critic_loss, generator_loss
 from tasks.train.augment import Augment, Operation
 from tasks.train.average import averaged_copy
 from tasks.train.calm import calm_loss
-from tasks.train.recipe import Losses, Pictures, Run
+from tasks.train.recipe import Losses, Pictures, Recipe, Run
 from tasks.train.settings import Train as LoopSettings
 from tasks.train.spectral import fold_spectrum, normalise_spectrum
 from tasks.train.unets import Over, PooledUNet, UNet
@@ -181,7 +181,7 @@ class Way:
     target: Literal["from", "to"]
 
 
-class TravelGan:
+class TravelGan(Recipe):
     """The recipe; see tasks.train.recipe for what each member means."""
 
     name = "travelgan"
@@ -207,25 +207,21 @@ class TravelGan:
                 normalise_spectrum(network)
         generators = [name for name in self.networks if name.startswith("generator")]
         self.averages = {name: averaged_copy(self.networks[name]) for name in generators}
-        betas = (train.beta1, train.beta2)
-        self.generator_optimizer = torch.optim.Adam(
-            [
-                {"params": [w for way in self.ways for w in way.generator.parameters()], "lr": train.rate_generator},
-                {"params": list(self.encoder.parameters()), "lr": train.rate_encoder},
-            ],
-            betas=betas,
-        )
-        self.critic_optimizer = torch.optim.Adam(
-            [weight for way in self.ways for weight in way.critic.parameters()], train.rate_critic, betas
-        )
-        self.optimizers: dict[str, torch.optim.Optimizer] = {
-            "generator": self.generator_optimizer, "critic": self.critic_optimizer,
-        }  # fmt: skip
         self.augment = Augment(train.augment, train.strength)
 
-    def sibling(self, seed: int) -> "TravelGan":
-        """The same recipe from other first weights."""
-        return TravelGan(self.shapes, self.train.model_copy(update={"seed": seed}))
+    def new_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """One Adam for generators and encoder, each at its rate, one for the critics."""
+        train, betas = self.train, (self.train.beta1, self.train.beta2)
+        generators = [weight for way in self.ways for weight in way.generator.parameters()]
+        critics = [weight for way in self.ways for weight in way.critic.parameters()]
+        painting = [
+            {"params": generators, "lr": train.rate_generator},
+            {"params": list(self.encoder.parameters()), "lr": train.rate_encoder},
+        ]
+        return {
+            "generator": torch.optim.Adam(painting, betas=betas),
+            "critic": torch.optim.Adam(critics, train.rate_critic, betas),
+        }
 
     def advance(self, step: int, num_steps: int) -> bool:
         """In the last share of the run batch norm takes the statistics it will print with."""
@@ -240,9 +236,9 @@ class TravelGan:
         """One step of the critics, then one of generators and encoder, on the same paintings; gives mean losses."""
         painted = [self._paint_training(way, pictures[way.source], run) for way in self.ways]
         critic = self._critic_step(painted, pictures, run)
-        self.generator_optimizer.zero_grad()
+        self.optimizers["generator"].zero_grad()
         found = [self._learn(way, pictures, one, run) for way, one in zip(self.ways, painted, strict=True)]
-        self.generator_optimizer.step()
+        self.optimizers["generator"].step()
         losses = {name: torch.stack([one[name] for one in found]).mean() for name in found[0]}
         strength = {"strength": critic.new_tensor(self.augment.strength)} if self.augment.operations else {}
         return {"critic": critic, **losses, **strength}
@@ -259,9 +255,9 @@ class TravelGan:
             losses.append(critic_loss(self.train.loss, of_real, run(way.critic, self.augment(one.detach()))))
             self.augment.watch(of_real)
         loss = torch.stack(losses).mean()
-        self.critic_optimizer.zero_grad()
+        self.optimizers["critic"].zero_grad()
         loss.backward()
-        self.critic_optimizer.step()
+        self.optimizers["critic"].step()
         return loss.detach()
 
     def _learn(self, way: Way, pictures: Pictures, painted: Tensor, run: Run) -> dict[str, Tensor]:
@@ -295,14 +291,9 @@ class TravelGan:
             losses["identity"] = identity
         return {name: loss.detach() for name, loss in losses.items()}
 
-    @torch.no_grad()
-    def paint(self, pictures: Pictures) -> Tensor:
-        """Each photograph painted whole, as prints will be."""
-        return self.averages["generator"](pictures["from"])
-
     def preview(self, pictures: Pictures) -> dict[str, Tensor]:
         """Photographs above what became of them, and prints likewise where both directions are learned."""
-        rows = {"photographs": pictures["from"], "painted": self.paint(pictures)}
+        rows = super().preview(pictures)
         if "generator_back" in self.averages:
             with torch.no_grad():
                 rows |= {"prints": pictures["to"], "painted back": self.averages["generator_back"](pictures["to"])}

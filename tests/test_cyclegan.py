@@ -58,7 +58,7 @@ def test_a_logit_sees_the_patch_it_judges(halvings: int, patch: int) -> None:
 def test_the_generators_minimise_what_the_paper_says(loss: Any) -> None:
     """Six passes and one sum, as the paper writes it, give the gradients of our four."""
     recipe, shown = tiny(loss=loss), pictures()
-    recipe.generator_optimizer.step = lambda *_: None  # type: ignore[method-assign]
+    recipe.optimizers["generator"].step = lambda *_: None  # type: ignore[method-assign]
     recipe._generator_step(shown["from"], shown["to"], plain)
     weights = [*recipe.there.parameters(), *recipe.back.parameters()]
     got = [weight.grad for weight in weights]

@@ -116,7 +116,7 @@ def test_a_loss_that_explodes_once_goes_back_to_the_last_checkpoint_with_rates_h
     told = io.StringIO()
     out = trained(tmp_path, settings, Progress(told), recipe)
     assert "gone back to step 0 with all rates halved, this once" in told.getvalue()
-    assert [group["lr"] for group in recipe.critic_optimizer.param_groups] == [1e-4]
+    assert [group["lr"] for group in recipe.optimizers["critic"].param_groups] == [1e-4]
     assert [line.split(",")[0] for line in (out / "losses.csv").read_text().splitlines()[1:]] == list("123456")
 
 
@@ -146,7 +146,7 @@ def test_rates_fall_at_the_end_of_a_run(tmp_path: Path) -> None:
     step, rates = recipe.step, []
 
     def noting(number: int, *rest: Any) -> Mapping[str, Tensor]:
-        rates.append(recipe.critic_optimizer.param_groups[0]["lr"])
+        rates.append(recipe.optimizers["critic"].param_groups[0]["lr"])
         return step(number, *rest)
 
     recipe.step = noting  # type: ignore[method-assign]
@@ -163,7 +163,7 @@ def test_other_pictures_fine_tune_a_finished_run(tmp_path: Path) -> None:
         scratch=tmp_path / "scratch", progress=Progress(told := io.StringIO()), record={}, start=first / "last",
     )  # fmt: skip
     assert "begins with the weights of" in told.getvalue()
-    assert recipe.critic_optimizer.param_groups[0]["lr"] == 1e-5  # the params' rate, not the checkpoint's
+    assert recipe.optimizers["critic"].param_groups[0]["lr"] == 1e-5  # the params' rate, not the checkpoint's
     assert json.loads((tmp_path / "out/last/checkpoint.json").read_text())["step"] == 3
     with pytest.raises(CheckpointError, match="nowhere holds no checkpoint"):
         trained(tmp_path / "lost", small(), start=tmp_path / "nowhere")

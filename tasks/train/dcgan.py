@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from tasks.train.recipe import Pictures
+from tasks.train.recipe import Pictures, Recipe
 
 Enlarge = Literal["transposed", "resized"]
 
@@ -38,13 +38,12 @@ def orthogonal_weights(layer: nn.Module) -> None:
         nn.init.orthogonal_(layer.weight)
 
 
-class PaintsFromNoise:
+class PaintsFromNoise(Recipe):
     """Half a recipe: paints with averages["generator"], from noise [B,Z] to [B,3,side,side]; Z is `noise`."""
 
     reads = ("to",)
     shown = "pictures"  # what the picture set shows
     noise: int
-    averages: dict[str, nn.Module]
 
     @torch.no_grad()
     def paint(self, pictures: Pictures) -> Tensor:

@@ -19,6 +19,7 @@ from tasks.train.precision import Precision
 from tasks.train.ranks import Ranks
 from tasks.train.recipe import Recipe
 from tasks.train.settings import Train
+from tasks.train.spectral import leave_uncompiled
 
 Compute = Literal["eager", "compiled", "graphs"]
 Layout = Literal["contiguous", "channels_last"]
@@ -107,6 +108,7 @@ class Engine:
         if self.choice.compute == "eager" or self.choice.micro_batch is not None:
             return network
         if network not in self._compiled:
+            leave_uncompiled()
             # layers of one class share it, and a recipe has many
             torch._dynamo.config.recompile_limit = 256  # pyright: ignore[reportPrivateUsage]
             mode = "reduce-overhead" if self.choice.compute == "graphs" else None

@@ -3,9 +3,13 @@
 The loop owns devices, precision, seeds, checkpoints, previews; the recipe owns which loss reaches which network.
 """
 
+import copy
+from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, Protocol, Self, runtime_checkable
+from functools import cached_property
+from typing import Any, Protocol, Self
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -57,45 +61,64 @@ class Feed(Protocol):
         ...
 
 
-@runtime_checkable
 class Recipe(Protocol):
-    """A GAN system in training. A checkpoint is its networks, averages, optimizers and `state`, and the step."""
+    """A GAN system in training. A checkpoint is its networks, averages, optimizers and `state`, and the step.
+
+    A recipe inherits this, and with it what is the same for most: averages["generator"] paints what `from` shows.
+    """
 
     name: str
     side: int  # of the square pictures it learns from
     reads: tuple[str, ...]  # the feeds it needs: ("from", "to"), or ("to",) for a recipe that paints from noise
+    shapes: Any  # the settings it was built with: networks,
+    train: Any  # and train
     networks: dict[str, nn.Module]  # what is trained
     averages: dict[str, nn.Module]  # name of a network -> its copy with averaged weights, never trained
-    optimizers: dict[str, Optimizer]
 
-    def sibling(self, seed: int) -> Self:
-        """The same recipe, untrained, its first weights drawn from another seed."""
+    @abstractmethod
+    def __init__(self, networks: Any, train: Any) -> None:
+        """Untrained, first weights drawn from train.seed; the settings are kept as `shapes` and `train`."""
         ...
 
-    def advance(self, step: int, num_steps: int) -> bool:
-        """Called before each step: follow schedules (rates, growth); True if networks or optimizers are new ones."""
+    @abstractmethod
+    def new_optimizers(self) -> dict[str, Optimizer]:
+        """What moves the networks' weights, at the rates that params name."""
         ...
 
+    @abstractmethod
     def step(self, step: int, pictures: Pictures, run: Run) -> Losses:
         """Change the networks once. Chance comes from torch's default generator, which the loop seeds by step."""
         ...
 
+    @cached_property
+    def optimizers(self) -> dict[str, Optimizer]:
+        """Made when first asked for: who paints needs none, and the first one loads torch's compiler, for seconds."""
+        return self.new_optimizers()
+
+    def sibling(self, seed: int) -> Self:
+        """The same recipe, untrained, its first weights drawn from another seed."""
+        return type(self)(self.shapes, self.train.model_copy(update={"seed": seed}))
+
+    def advance(self, step: int, num_steps: int) -> bool:
+        """Called before each step: follow schedules (rates, growth); True if networks or optimizers are new ones."""
+        return False
+
+    @torch.no_grad()
     def paint(self, pictures: Pictures) -> Tensor:
         """What the averaged networks make of fixed pictures (or of fixed noise, as many): [B,3,H,W] in (-1,1)."""
-        ...
+        return self.averages["generator"](pictures["from"])
 
     def preview(self, pictures: Pictures) -> dict[str, Tensor]:
         """The rows of a sample grid, title -> [B,3,H,W] in (-1,1); the painted ones under "painted"."""
-        ...
+        return {"photographs": pictures["from"], "painted": self.paint(pictures)}
 
     def painter(self) -> nn.Module:
         """A copy that only paints, in eval mode: [B,3,H,W] -> [B,3,H,W] (or noise [B,Z] -> [B,3,H,W]), in (-1,1)."""
-        ...
+        return copy.deepcopy(self.averages["generator"]).eval()
 
     def state(self) -> dict[str, Any]:
         """What else a resume needs (image pool, growth): tensors, numbers, texts, in dicts and lists."""
-        ...
+        return {}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take `state` back; called before weights are loaded, so that grown networks have their shape."""
-        ...

@@ -1,22 +1,17 @@
 """Spectral normalisation in float32: a weight divided by its largest singular value (Miyato et al. 2018)."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import normalize
 
-Method = TypeVar("Method", bound=Callable[..., Any])
 Make = Callable[[nn.Module], nn.Module]
 LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 FIRST, SETTLED = 15, 50  # rounds of power iteration: before the first step; before a weight is folded to print with
-
-
-def _eagerly(method: Method) -> Method:
-    """Leave `method` out of what is compiled."""
-    return torch.compiler.disable(method)  # pyright: ignore[reportReturnType, reportCallIssue, reportArgumentType]
 
 
 class SpectralNormed(nn.Module):
@@ -32,8 +27,8 @@ class SpectralNormed(nn.Module):
         super().__init__()
         self.layer = layer
         rows, columns = self._matrix().shape
-        self.register_buffer("u", normalize(torch.randn(rows), dim=0))
-        self.register_buffer("v", normalize(torch.randn(columns), dim=0))
+        self.register_buffer("u", torch.randn(rows))  # of length one after the first round
+        self.register_buffer("v", torch.randn(columns))
         self.iterate(FIRST)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -48,7 +43,6 @@ class SpectralNormed(nn.Module):
         with torch.autocast(weight.device.type, enabled=False):
             return weight / torch.dot(u, self._matrix().mv(v))
 
-    @_eagerly
     def _vectors(self) -> tuple[Tensor, Tensor]:
         """The singular vectors after one more round, in training; copies, which the next use does not change.
 
@@ -72,6 +66,13 @@ class SpectralNormed(nn.Module):
     def _matrix(self) -> Tensor:
         weight = self.layer.get_parameter("weight")
         return (weight.transpose(0, 1) if isinstance(self.layer, nn.ConvTranspose2d) else weight).flatten(1)
+
+
+@cache
+def leave_uncompiled() -> None:
+    """Leave the rounds of power iteration out of what is compiled from now on; asking for it loads the compiler."""
+    eager: Any = torch.compiler.disable(SpectralNormed._vectors)  # pyright: ignore[reportPrivateUsage, reportCallIssue, reportArgumentType]
+    SpectralNormed._vectors = eager  # pyright: ignore[reportPrivateUsage]
 
 
 def normalise_spectrum(network: nn.Module) -> nn.Module:
