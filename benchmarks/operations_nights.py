@@ -45,10 +45,11 @@ def nights(folder: Path, server: Server, num: int) -> dict[str, Any]:
 
 
 def _params(came: Path) -> dict[str, Any]:
+    """One set of what came, nothing trained; noise has no border, and looking for one takes long in it."""
     recipe = {"from": "grows", "to": "grows", "networks": {}, "train": {}, "evaluate": {}, "infer": {}}
     scrape = {"use": "folder", "limit": 100_000, "contact": "", "query": {"path": str(came), "licence": "CC0"}}
     shard = {"held_out": 0.1, "seed": 0, "per_shard": PER_SHARD}
-    pictures = {"grows": {"scrape": scrape, "prepare": {"side": PACKED}, "shard": shard}}
+    pictures = {"grows": {"scrape": scrape, "prepare": {"side": PACKED, "trim": False}, "shard": shard}}
     return {"pictures": pictures, "recipes": {"portraits": recipe}, "report": {}}
 
 

@@ -28,17 +28,17 @@ with own_server(serving=True) as url:
 
 
 def tiny() -> dict[str, Any]:
-    """Params of which every stage takes a second or two: 48 drawn pictures twice, a recipe from noise on one set."""
+    """Params of which every stage takes a second or two: 24 drawn pictures twice, a recipe from noise on one set."""
     pictures = {
         name: {
             "scrape": {
                 "use": "drawn",
-                "limit": 48,
+                "limit": 24,
                 "contact": "",
-                "query": {"what": "abstract", "side": 96, "seed": seed},
+                "query": {"what": "abstract", "side": 48, "seed": seed},
             },
             "prepare": {"side": 32},
-            "shard": {"held_out": 0.3, "seed": 0, "per_shard": 16},
+            "shard": {"held_out": 0.3, "seed": 0, "per_shard": 8},
         }
         for seed, name in enumerate(("one", "two"))
     }
@@ -78,7 +78,7 @@ def environment(**more: str) -> dict[str, str]:
     """Ours, with the environment's programs first on PATH and one thread a process, so that CPU runs are repeatable."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     known = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
-    return {**known, "PATH": path, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", **more}
+    return {**known, "PATH": path, "OMP_NUM_THREADS": "1", **more}
 
 
 def run(command: list[str], folder: Path, env: Mapping[str, str] | None = None) -> str:

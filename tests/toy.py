@@ -26,7 +26,7 @@ FOLDERS = {
     "scrape": "1-raw", "prepare": "2-prepared", "shard": "3-shards", "train": "4-models", "evaluate": "5-metrics",
     "infer": "6-prints", "report": "7-report",
 }  # fmt: skip
-EVALUATED = ["metrics.json", "beside.json", "pictures.png", "MODEL_CARD.md", "CREDITS.csv"]
+EVALUATED = ["metrics.json", "beside.json", "pictures.png", "MODEL_CARD.md", "CREDITS.csv", "losses.csv"]
 
 # Stands in for the door: one tiny file a stage, the same for the same params. A file "fail" names a stage that fails,
 # "flaky" one that asks for another try once, "slow" one that sleeps; a file "ran" tells which were run;

@@ -1,5 +1,6 @@
 """What evaluate leaves behind: figures, a grid to look at, and the model card."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from tasks.evaluate.grid import write_grid
 from tasks.files import no_half_folder, write_json
 from tasks.measures.kinds import apart
 
+LOSSES = "losses.csv"
+
 
 def write_results(
     out: Path, metrics: Mapping[str, float], rows: Mapping[str, Tensor], shown: int, about: About | None
@@ -17,7 +20,7 @@ def write_results(
     """Write metrics.json (the recipe's own figures, few enough to compare by eye), beside.json and pictures.png.
 
     `rows` are uint8 [N, side, side, 3], of which the grid shows `shown`; with `about` MODEL_CARD.md and CREDITS.csv
-    are written too.
+    are written too, and the model's losses.csv is laid beside them.
     """
     own, beside = apart(metrics)
     with no_half_folder(out) as folder:
@@ -26,3 +29,4 @@ def write_results(
         write_grid(folder / "pictures.png", {name: row[:shown] for name, row in rows.items()})
         if about is not None:
             write_card(folder, about, metrics)
+            shutil.copyfile(about.model / LOSSES, folder / LOSSES)
