@@ -19,7 +19,8 @@ from tasks.settings import Settings
 from tasks.train.adversarial import Adversarial, critic_loss, generator_loss
 from tasks.train.augment import Augment, Operation
 from tasks.train.average import averaged_copy
-from tasks.train.dcgan import Enlarge, PaintsFromNoise, enlarging, first_weights
+from tasks.train.dcgan import PaintsFromNoise, enlarging, first_weights
+from tasks.train.layers import Enlarge
 from tasks.train.recipe import Losses, Pictures, Run
 from tasks.train.settings import Train as LoopSettings
 

@@ -4,8 +4,8 @@ What is painted and painted back must be the picture that it was, a picture that
 as it is, and two critics judge every patch by itself (Zhu et al. 2017, arXiv:1703.10593). The generators are those of
 Johnson et al. 2016 (arXiv:1603.08155) with nine residual blocks, the critics those of Isola et al. 2017 on 70x70 px.
 
-Beyond the article, on request: enlarging that draws no checkerboard (`up`), painting over the picture (`residual`),
-generators without norm (`norm`), critics under spectral norm (`critic_norm`), flat skies kept flat (`calm`).
+Beyond the article, on request: enlarging that draws no checkerboard (`enlarge`), painting over the picture
+(`residual`), generators without norm (`norm`), critics under spectral norm (`critic_norm`), skies kept flat (`calm`).
 """
 
 import copy
@@ -21,14 +21,13 @@ from tasks.settings import Settings
 from tasks.train.adversarial import critic_loss, generator_loss
 from tasks.train.average import averaged_copy
 from tasks.train.calm import calm_loss
-from tasks.train.layers import InstanceNorm, ReflectConv
+from tasks.train.layers import Enlarge, InstanceNorm, ReflectConv
 from tasks.train.recipe import Losses, Pictures, Recipe, Run
 from tasks.train.settings import Train as LoopSettings
 from tasks.train.spectral import normalise_spectrum
 from tasks.train.unets import Over
 
 KIND: Literal["translation"] = "translation"
-Up = Literal["transposed", "resized"]
 Norm = Literal["instance", "none"]
 NORMS: Mapping[Norm, type[nn.Module]] = {"instance": InstanceNorm, "none": nn.Identity}
 
@@ -39,7 +38,7 @@ class Networks(Settings):
     side: int = Field(256, ge=16, multiple_of=4)  # of the square pictures learned from, in pixels
     filters: int = Field(64, ge=2)  # of the first layer of each network
     blocks: int = Field(9, ge=1)  # residual blocks of a generator; the article's nine are for 256 px, six do for 128
-    up: Up = "transposed"  # resized: enlarged, then convolved; draws no checkerboard
+    enlarge: Enlarge = "transposed"  # resized: enlarged, then convolved; draws no checkerboard
     residual: bool = False  # the generators paint over the picture, not on white
     # instance norm brings a pale sky to the contrast of a forest, and paints one into it; none keeps it pale
     norm: Norm = "instance"  # of the generators
@@ -96,7 +95,7 @@ class Generator(nn.Module):
     Checkerboard Artifacts).
     """
 
-    def __init__(self, filters: int, blocks: int, up: Up = "transposed", norm: Norm = "instance") -> None:
+    def __init__(self, filters: int, blocks: int, enlarge: Enlarge = "transposed", norm: Norm = "instance") -> None:
         super().__init__()
         widths, norms = (filters, 2 * filters, 4 * filters), NORMS[norm]
         layers: list[nn.Module] = [ReflectConv(3, filters, 7)]
@@ -104,7 +103,7 @@ class Generator(nn.Module):
             layers += [norms(before), nn.ReLU(), nn.Conv2d(before, after, 3, 2, 1)]
         layers += [norms(widths[-1]), nn.ReLU(), *(Residual(widths[-1], norm) for _ in range(blocks))]
         for before, after in zip(widths[::-1], widths[-2::-1], strict=False):
-            layers += [*_doubling(before, after, up), norms(after), nn.ReLU()]
+            layers += [*_doubling(before, after, enlarge), norms(after), nn.ReLU()]
         self.layers = nn.Sequential(*layers, ReflectConv(filters, 3, 7), nn.Tanh())
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -112,8 +111,8 @@ class Generator(nn.Module):
         return self.layers(pictures)
 
 
-def _doubling(before: int, after: int, up: Up) -> list[nn.Module]:
-    if up == "transposed":
+def _doubling(before: int, after: int, enlarge: Enlarge) -> list[nn.Module]:
+    if enlarge == "transposed":
         return [nn.ConvTranspose2d(before, after, 3, 2, 1, 1)]
     return [nn.Upsample(scale_factor=2.0), ReflectConv(before, after, 3)]
 
@@ -276,7 +275,7 @@ def build(networks: Networks, train: Train) -> CycleGan:
 
 
 def _generator(networks: Networks) -> nn.Module:
-    generator = Generator(networks.filters, networks.blocks, networks.up, networks.norm)
+    generator = Generator(networks.filters, networks.blocks, networks.enlarge, networks.norm)
     return Over(generator) if networks.residual else generator
 
 

@@ -17,7 +17,8 @@ from torch.nn.functional import leaky_relu
 from tasks.settings import Settings
 from tasks.train.augment import Augment, Operation
 from tasks.train.average import averaged_copy
-from tasks.train.dcgan import Enlarge, PaintsFromNoise, enlarging, first_weights, orthogonal_weights
+from tasks.train.dcgan import PaintsFromNoise, enlarging, first_weights, orthogonal_weights
+from tasks.train.layers import Enlarge
 from tasks.train.recipe import Losses, Pictures, Run
 from tasks.train.settings import Train as LoopSettings
 from tasks.train.spectral import normalise_spectrum

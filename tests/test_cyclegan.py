@@ -129,13 +129,13 @@ def test_a_checkpoint_paints_either_way(tmp_path: Path) -> None:
         load_painter(tmp_path / "best", one_way, back=True)
 
 
-@pytest.mark.parametrize("up", ["transposed", "resized"])
-def test_what_is_enlarged_before_it_is_convolved_shows_no_checkerboard(up: Any) -> None:
+@pytest.mark.parametrize("enlarge", ["transposed", "resized"])
+def test_what_is_enlarged_before_it_is_convolved_shows_no_checkerboard(enlarge: Any) -> None:
     torch.manual_seed(0)
-    generator = cyclegan.Generator(4, 1, up, "none")
+    generator = cyclegan.Generator(4, 1, enlarge, "none")
     middle = generator(torch.full((1, 3, 128, 128), 0.5))[0, :, 48:80, 48:80].detach()
     spread = float((middle - middle.mean(dim=(1, 2), keepdim=True)).abs().max())
-    assert spread < 1e-6 if up == "resized" else spread > 1e-4
+    assert spread < 1e-6 if enlarge == "resized" else spread > 1e-4
 
 
 @pytest.mark.parametrize("norm", ["instance", "none"])
@@ -147,10 +147,10 @@ def test_instance_norm_paints_a_pale_sky_as_bold_as_a_forest_and_none_does_not(n
     assert pale > 0.9 * bold if norm == "instance" else pale < 0.1 * bold
 
 
-@pytest.mark.parametrize("up", ["transposed", "resized"])
-def test_without_norms_a_picture_comes_through_all_layers_at_first(up: Any) -> None:
+@pytest.mark.parametrize("enlarge", ["transposed", "resized"])
+def test_without_norms_a_picture_comes_through_all_layers_at_first(enlarge: Any) -> None:
     x = pictures(side=64)["from"]
-    for layer in list(tiny(norm="none", up=up, side=64, blocks=3, filters=8).there.layers)[:-2]:  # type: ignore[arg-type]
+    for layer in list(tiny(norm="none", enlarge=enlarge, side=64, blocks=3, filters=8).there.layers)[:-2]:  # type: ignore[arg-type]
         x = layer(x).detach()
         assert 0.1 < float(x.std()) < 3
 

@@ -52,7 +52,7 @@ ROWS = [
             "side": SIDE,
             "filters": 4,
             "blocks": 1,
-            "up": "resized",
+            "enlarge": "resized",
             "residual": True,
             "norm": "none",
             "critic_norm": "spectral",

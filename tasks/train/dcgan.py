@@ -1,14 +1,12 @@
 """What recipes that paint from noise share: the DCGAN's layers, first weights, painting with the averaged generator."""
 
 import copy
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from tasks.train.layers import Enlarge
 from tasks.train.recipe import Pictures, Recipe
-
-Enlarge = Literal["transposed", "resized"]
 
 
 def enlarging(how: Enlarge, before: int, after: int, times: int) -> nn.Module:

@@ -1,8 +1,12 @@
 """PyTorch's own layers, to the same numbers, where it computes them slowly: in bfloat16 and in channels_last memory."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+Enlarge = Literal["transposed", "resized"]  # by a transposed convolution, or evenly before a plain one
 
 
 class ReflectConv(nn.Conv2d):
