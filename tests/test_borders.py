@@ -90,6 +90,22 @@ def test_a_scroll_is_cut_out_of_its_cloth_and_of_the_ground_beside_it() -> None:
     assert lies_close(box, Box(60, 80, 660, 480), 16)
 
 
+def test_a_margin_hardly_lighter_than_the_print_is_cut_away() -> None:
+    sheet = np.full((640, 440, 3), (222, 212, 190), np.uint8)
+    sheet[50:600, 30:405] = (206, 196, 174)
+    cv2.circle(sheet, (220, 330), 110, (60, 58, 50), 3)
+    sheet = cv2.blur(sheet, (3, 3))
+    assert lies_close(sound_part(sheet), Box(30, 50, 405, 600), 14)
+
+
+def test_a_strip_of_cloth_above_and_below_a_painting_is_cut_away_with_the_cloth_beside_it() -> None:
+    cloth = np.tile(data.brick()[:64, :64, None] // 4 + np.uint8([110, 80, 60]), (10, 12, 1)).astype(np.uint8)
+    scroll = cloth[:600, :760].copy()
+    scroll[60:540, 70:690] = (170, 150, 110)  # the strips
+    scroll[100:500, 80:680] = PRINT
+    assert lies_close(sound_part(scroll), Box(80, 100, 680, 500), 16)
+
+
 def test_a_sliver_of_white_beside_a_sheet_that_lies_askew_is_cut_away() -> None:
     askew = mounted(PRINT, 0, 0, 12, 0, (250, 246, 228))
     edge = np.int32([[588, 0], [613, 0], [613, 400], [599, 400]])  # eleven pixels further out at the bottom
