@@ -60,20 +60,26 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _rebuild(asked: argparse.Namespace) -> int:
+    from flows.names import require_recipes
     from flows.rebuild import rebuild
 
+    require_recipes([asked.recipe] if asked.recipe else ())
     return _run(rebuild, asked.recipe)
 
 
 def _collect(asked: argparse.Namespace) -> int:
     from flows.collect import collect
+    from flows.names import require_picture_sets
 
+    require_picture_sets(asked.picture_sets)
     return _run(collect, asked.picture_sets or None)
 
 
 def _train(asked: argparse.Namespace) -> int:
+    from flows.names import require_recipes
     from flows.train import train
 
+    require_recipes(asked.recipes)
     return _run(train, asked.recipes or None)
 
 

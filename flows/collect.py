@@ -17,12 +17,12 @@ from flows import lock
 from flows.budget import set_budgets, spend
 from flows.dag import Dag, ask, step_of
 from flows.harvest import SILENCE, Harvest, asked_since, harvest, last_batch, remember, silent
+from flows.names import require_picture_sets
 from flows.rebuild import checkout, in_one_sentence, keep, walk
 from flows.room import kept_pictures
 from flows.settings import Operations
 from flows.steps import Workbench
 from flows.train import painting, recipes_of, replace_models, reportable
-from tasks.errors import ParamsError
 
 NIGHTLY = {"prepare", "shard", "report"}  # follow collecting at once; training waits until there is more to learn from
 NEVER = "9999"  # later than any moment
@@ -82,10 +82,8 @@ def _moment(when: datetime) -> str:
 
 def _chosen(picture_sets: list[str] | None) -> dict[str, Mapping[str, Any]]:
     """The scrape block of each picture set that is collected."""
+    require_picture_sets(picture_sets or ())
     pictures: Mapping[str, Any] = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["pictures"]
-    for name in picture_sets or ():
-        if name not in pictures:
-            raise ParamsError(f"{name!r} is no picture set of params.yaml; known there: {', '.join(pictures)}")
     return {name: pictures[name]["scrape"] for name in picture_sets or pictures}
 
 

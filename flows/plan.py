@@ -13,6 +13,8 @@ from flows.dag import Dag, ask, step_of
 from flows.history import usual_seconds
 from flows.room import kept_pictures, wanted
 
+FOLLOWED = 6  # stages named as what one follows: the report follows all
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -56,7 +58,8 @@ def _lines(stages: list[Planned]) -> Iterator[str]:
         yield f"{one.stage}: {', '.join(took)}" if took else one.stage
         yield from (f"    {reason}" for reason in one.reasons)
         if one.follows:
-            yield f"    follows {', '.join(one.follows)}"
+            named, more = one.follows[:FOLLOWED], len(one.follows) - FOLLOWED
+            yield f"    follows {', '.join(named)}" + (f" and {more} more" if more > 0 else "")
 
 
 def _sums(stages: list[Planned]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from flows.cancel import heeded, once
 from flows.dag import Dag, ask, step_of
 from flows.departed import mark_departed, sign
 from flows.logs import written_down
+from flows.names import require_recipes
 from flows.publish import hand_on
 from flows.settings import Operations, require_sound_params
 from flows.steps import HABITS, Before, Habit, Workbench, as_task
@@ -34,6 +35,7 @@ def rebuild(recipe: str | None = None) -> State[Any]:
 
 def _rebuild(recipe: str | None) -> State[Any]:
     with checkout(f"a rebuild of {recipe or 'everything'}") as bench:
+        require_recipes([recipe] if recipe else ())
         dag = ask()
         state = walk(dag.part_of(recipe) if recipe else dag, bench)
         if state.is_completed():

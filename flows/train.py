@@ -1,7 +1,7 @@
 """Training on its own schedule: what is stale is trained anew; a worse model does not replace the one that paints."""
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from flows.artifacts import key
 from flows.dag import Dag, ask, step_of
 from flows.dvc import dvc
 from flows.judge import judge
+from flows.names import require_recipes
 from flows.rebuild import checkout, in_one_sentence, keep, walk
 from flows.settings import Operations
 from flows.steps import HABITS, Workbench
-from tasks.errors import BarenError, ParamsError
+from tasks.errors import BarenError
 from tasks.files import SCRATCH, no_half_folder, read_json, sha256_file, write_json
 
 MODELS, METRICS = Path("data/4-models"), Path("data/5-metrics")
@@ -44,12 +45,10 @@ def _train(recipes: list[str] | None) -> State[Any]:
         return Failed(message=message)
 
 
-def recipes_of(dag: Dag, recipes: Iterable[str] | None = None) -> list[str]:
+def recipes_of(dag: Dag, recipes: Collection[str] | None = None) -> list[str]:
     """The recipes that the DAG trains, or those of them that are asked for; raises ParamsError for one unknown."""
     known = [stage.partition("@")[2] for stage in dag.waits_for if step_of(stage) == "train"]
-    for recipe in recipes or ():
-        if recipe not in known:
-            raise ParamsError(f"{recipe!r} is no recipe of params.yaml; known there: {', '.join(known)}")
+    require_recipes(recipes or ())
     return list(recipes or known)
 
 

@@ -8,10 +8,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks.errors import ParamsError
+from pipelines.places import require_own
 from tasks.progress import Progress
-
-DATA = Path("data")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -19,8 +17,7 @@ def main(argv: Sequence[str]) -> int:
     chosen = _parser().parse_args(argv)
     progress = Progress()
     out: Path = chosen.out or Path("prints") / f"{chosen.recipe}-onnx"
-    if DATA.resolve() in (out.resolve(), *out.resolve().parents):
-        raise ParamsError(f"--out {out} lies inside {DATA}, which belongs to the stages; choose a folder of your own")
+    require_own(out)
 
     from pipelines.params import Params
     from pipelines.stages import learned_from, open_painter

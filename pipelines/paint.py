@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.places import DATA, require_own
 from tasks.errors import BarenError, ParamsError, PictureRefused
 from tasks.files import read_json, sha256_file
 from tasks.progress import Progress
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from pipelines.params import RecipeParams
     from tasks.infer import Photo
 
-DATA = Path("data")
 FORMATS = ("png", "tif", "jpg", "dzi")
 
 
@@ -30,8 +30,7 @@ def main(argv: Sequence[str]) -> int:
     progress.listen()
     chosen.format = _formats(chosen.format)
     out: Path = chosen.out or Path("prints") / chosen.recipe
-    if DATA.resolve() in (out.resolve(), *out.resolve().parents):
-        raise ParamsError(f"--out {out} lies inside {DATA}, which belongs to the stages; choose a folder of your own")
+    require_own(out)
 
     from pipelines.params import Params
     from pipelines.photographs import named

@@ -32,6 +32,7 @@ NOT_RECIPES = {
     "start",
     "paint",
     "photographs",
+    "places",
     "shards",
     "sources",
     "sample",

@@ -8,10 +8,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipelines.places import require_own
 from tasks.errors import ParamsError
 from tasks.progress import Progress
-
-DATA = Path("data")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -20,8 +19,7 @@ def main(argv: Sequence[str]) -> int:
     progress = Progress()
     progress.listen()
     out: Path = chosen.out or Path("prints") / f"{chosen.recipe}-samples"
-    if DATA.resolve() in (out.resolve(), *out.resolve().parents):
-        raise ParamsError(f"--out {out} lies inside {DATA}, which belongs to the stages; choose a folder of your own")
+    require_own(out)
 
     from pipelines.params import Params
     from pipelines.stages import EXAMPLES, learned_from, open_painter, pictures_of

@@ -11,11 +11,10 @@ from typing import Any
 
 import yaml
 
+from pipelines.places import DATA
 from tasks.errors import BarenError, ParamsError
 from tasks.progress import Progress
 from tasks.scrape.settings import Scrape
-
-DATA = Path("data")
 
 
 def main(argv: Sequence[str]) -> int:

@@ -10,6 +10,7 @@ import yaml
 
 from pipelines.executor import make_executor
 from pipelines.params import Params, RecipeParams
+from pipelines.places import DATA
 from pipelines.start import find as find_start
 from pipelines.start import left_behind, paint_on
 from tasks.errors import BarenError
@@ -20,7 +21,6 @@ from tasks.rows import ITEMS, Origin, Packed, Split, read_packed, read_scraped
 if TYPE_CHECKING:
     from tasks.infer import Trained
 
-DATA = Path("data")
 CURATION = Path("curation")
 NO_MATTER = ("start", "stop_after", "save_every")  # settings of train that a run goes on under when they change
 EXAMPLES = 1000  # pictures learned from that a photo to be painted is compared with

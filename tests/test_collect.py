@@ -34,7 +34,7 @@ def test_a_night_brings_only_what_is_new_and_leaves_training_alone(server: str, 
 def test_an_unknown_set_is_one_sentence(start: Start) -> None:
     code, said = finish(start("collect", "nowhere"))
     assert code == 1
-    assert f"collect: 'nowhere' is no picture set of params.yaml; known there: {', '.join(SETS)}" in said
+    assert f"baren: 'nowhere' is no picture set of params.yaml; known there: {', '.join(SETS)}" in said
     assert "Traceback" not in said
 
 

@@ -20,7 +20,7 @@ from flows.dag import Dag
 from flows.departed import begin_again, mark_departed
 from flows.deploy import NIGHTLY, WEEKLY, deploy_to_pool, planned
 from flows.steps import HABITS, Workbench
-from tasks.errors import BarenError, ParamsError
+from tasks.errors import BarenError
 
 RECIPE = next(iter(PARAMS["recipes"]))
 SETS = list(PARAMS["pictures"])
@@ -62,11 +62,17 @@ def test_a_mistake_in_params_is_told_before_anything_runs(start: Start, built: P
     assert (built / f"data/4-models/{RECIPE}").exists()
 
 
-def test_a_recipe_that_is_none_is_one_sentence() -> None:
+def test_a_recipe_needs_its_own_stages_and_what_they_wait_for() -> None:
     dag = Dag({"shard@prints": (), f"train@{RECIPE}": ("shard@prints",), "report": ()}, {})
     assert set(dag.part_of(RECIPE).waits_for) == {"shard@prints", f"train@{RECIPE}"}
-    with pytest.raises(ParamsError, match=f"'unheard_of' is no recipe of params.yaml; known there: {RECIPE}"):
-        dag.part_of("unheard_of")
+
+
+@pytest.mark.parametrize(("command", "what"), [("rebuild", "recipe"), ("train", "recipe"), ("collect", "picture set")])
+def test_an_unknown_name_is_one_sentence_before_a_server_is_asked(start: Start, command: str, what: str) -> None:
+    code, said = finish(start(command, "unheard_of"))
+    assert code == 1
+    assert said.startswith(f"baren: 'unheard_of' is no {what} of params.yaml; known there: ")
+    assert len(said.splitlines()) == 1
 
 
 def test_a_failed_stage_fails_the_run_and_what_follows_is_not_run(server: str, start: Start, toy: Path) -> None:
