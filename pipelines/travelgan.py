@@ -33,7 +33,7 @@ from tasks.train.calm import calm_loss
 from tasks.train.recipe import Losses, Pictures, Recipe, Run
 from tasks.train.settings import Train as LoopSettings
 from tasks.train.spectral import fold_spectrum, normalise_spectrum
-from tasks.train.unets import Over, PooledUNet, UNet
+from tasks.train.unets import Over, PooledUNet, UNet, he_weights
 
 KIND: Literal["translation"] = "translation"
 Name = Literal["generator", "critic", "encoder"]  # of both directions, where there are two
@@ -92,6 +92,9 @@ class Train(LoopSettings):
     rate_critic: float = Field(2e-4, gt=0)
     beta1: float = Field(0.5, ge=0, lt=1)
     beta2: float = Field(0.999, ge=0, lt=1)
+    # dcgan: normal of deviation 0.02, as in the paper's code, under which little passes seven layers without norm until
+    # the weights have grown; he: as large as lets all of it pass, in every network but those under spectral norm
+    first_weights: Literal["dcgan", "he"] = "dcgan"
     margin: float = Field(10.0, gt=0)  # latent distance that two photographs must keep
     travel: float = Field(1.0, gt=0)  # weight of the transformation-vector loss beside the adversarial one
     augment: tuple[Operation, ...] = ()  # what the critic sees prints and paintings alike through; for small sets
@@ -202,8 +205,9 @@ class TravelGan(Recipe):
             self.ways.append(Way(_generator(networks), _critic(networks), "to", "from"))
             self.networks |= {"generator_back": self.ways[1].generator, "critic_back": self.ways[1].critic}
         for name, network in self.networks.items():
-            network.apply(_first_weights)
-            if name.removesuffix("_back") in networks.spectral:
+            bounded = name.removesuffix("_back") in networks.spectral
+            network.apply(he_weights if train.first_weights == "he" and not bounded else _first_weights)
+            if bounded:
                 normalise_spectrum(network)
         generators = [name for name in self.networks if name.startswith("generator")]
         self.averages = {name: averaged_copy(self.networks[name]) for name in generators}

@@ -91,6 +91,22 @@ def test_quarters_are_the_quarters_and_come_back() -> None:
     assert torch.equal(travelgan.rejoined(quarters), shown)
 
 
+@pytest.mark.parametrize("unet", ["strided", "pooled", "folded"])
+def test_without_norm_first_weights_decide_what_passes(unet: str) -> None:
+    shown = pictures(2)["from"]
+    spreads: dict[str, float] = {}
+    for first in ("dcgan", "he"):
+        recipe = tiny(
+            first_weights=first, loss="hinge", unet=unet, norm="none", spectral=("critic",), filters=16, levels=3
+        )
+        with torch.no_grad():
+            one, other = recipe.generator(shown)
+        spreads[first] = (one - other).std().item()
+        assert recipe.critic.convolutions[0].layer.weight.std().item() == pytest.approx(0.02, rel=0.2)
+    assert spreads["dcgan"] < 0.02
+    assert 0.1 < spreads["he"] < 0.7
+
+
 @pytest.mark.parametrize("loss", ["wgan", "hinge", "bce"])
 @pytest.mark.parametrize("four_patches", [True, False])
 @pytest.mark.parametrize("unet", ["strided", "pooled", "folded"])

@@ -1,6 +1,7 @@
 """U-Nets that paint pictures of any size: halving by strides or by means, and painting over the picture if wished."""
 
 import itertools
+import math
 from typing import Literal
 
 import torch
@@ -9,6 +10,7 @@ from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pixel_unshu
 
 from tasks.train.layers import ReflectConv
 
+FAINT = 0.3  # share of its first weights that the layer before the picture takes
 FEW = 8  # channels of full size at the end of a folded U-Net
 
 
@@ -105,3 +107,20 @@ class PooledUNet(nn.Module):
             enlarged = interpolate(relu(self.few(x)), scale_factor=2.0)
             x = relu(self.joined(torch.cat([enlarged, pictures], dim=1)))
         return torch.tanh(self.last(x))
+
+
+def he_weights(layer: nn.Module) -> None:
+    """First weights that let what passes keep its size through any number of layers and ReLUs, without norm.
+
+    He et al. 2015, Delving Deep into Rectifiers (arXiv:1502.01852), for a slope of 0.2. The layer that gives the
+    picture takes less, so that a painting begins near its photograph, or near grey.
+    """
+    if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+        return
+    met = layer.in_channels * layer.kernel_size[0] * layer.kernel_size[1]  # weights that make one pixel
+    if isinstance(layer, nn.ConvTranspose2d):
+        met //= layer.stride[0] * layer.stride[1]
+    share = FAINT if layer.out_channels == 3 else 1.0
+    nn.init.normal_(layer.weight, 0.0, share * nn.init.calculate_gain("leaky_relu", 0.2) / math.sqrt(met))
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
