@@ -87,6 +87,12 @@ def test_every_make_command_of_the_documents_is_a_target() -> None:
     assert {"run", "test"} <= asked <= targets
 
 
+def test_every_file_of_ours_that_a_stage_depends_on_is_there() -> None:
+    named = re.findall(r"^ +- ((?:tasks|pipelines)/\S+\.py)", (ROOT / "dvc.yaml").read_text(), re.MULTILINE)
+    assert len(named) > 20
+    assert [name for name in named if "$" not in name and not (ROOT / name).exists()] == []
+
+
 def test_every_picture_set_has_its_curation_and_every_recipe_its_file() -> None:
     for path in PARAMS:
         if not path.exists():
