@@ -42,38 +42,37 @@ class Weights:
 # Fitted by `python -m benchmarks.borders_fit` on the prints of benchmarks/borders.csv.
 FITTED = Weights(
     line={
-        "none": 5.56,
-        "stands_out": 5.0,
-        "askew": 3.16,
-        "step": 0.85,
-        "ink": 1.61,
-        "bare": 2.09,
-        "quiet_near": -1.45,
-        "unrest_near": -0.63,
-        "unrest_deep": -2.74,
-        "unrest_unlike": 0.57,
+        "none": 6.15,
+        "stands_out": 5.93,
+        "askew": 3.88,
+        "step": 0.77,
+        "ink": 1.5,
+        "bare": 1.84,
+        "quiet_near": -1.49,
+        "unrest_near": -0.48,
+        "unrest_deep": -3.03,
+        "unrest_unlike": 0.6,
         "uneven": -1.31,
-        "light": 0.75,
-        "lighter": 0.62,
-        "short_of_bar": -2.37,
-        "depth": -14.52,
-        "deep": -2.56,
-        "line_outside": 2.2,
-        "line_within": -8.18,
+        "light": 0.8,
+        "lighter": 0.65,
+        "short_of_bar": -2.36,
+        "depth": -15.61,
+        "deep": 1.5,
+        "line_outside": 2.37,
+        "line_within": -7.89,
     },
     pair={
-        "lines": 0.96,
-        "alike": -0.31,
-        "alike_near": 1.99,
-        "alike_least": -1.41,
-        "alike_within": 1.09,
-        "alike_deep": 37.07,
-        "alike_uneven": -0.61,
-        "uneven": -2.17,
-        "ratio": -1.21,
-        "neither": 0.52,
-        "one_only": -1.21,
-        "little_left": -13.19,
+        "lines": 0.94,
+        "alike": -0.39,
+        "alike_near": 2.4,
+        "alike_least": -1.57,
+        "alike_within": 0.93,
+        "alike_deep": 30.55,
+        "uneven": -2.13,
+        "ratio": -1.33,
+        "neither": 0.46,
+        "one_only": -1.37,
+        "little_left": -20.23,
     },
 )
 
@@ -114,9 +113,9 @@ def _between(seen: Seen, left: int, right: int, weights: Weights) -> tuple[int, 
     ones, others, scores = judge(first, last, weights)
     likely = np.exp(scores - scores.max())
     count = len(seen.colours)
-    bars = min(first.ground, last.ground) * EVEN >= max(first.ground, last.ground)  # dark ones end in no line at times
+    bars = min(first.bar, last.bar) * EVEN >= max(first.bar, last.bar)  # beside a dark picture they end in no line
     start, end = _cheapest(first, ones, likely, count), _cheapest(last, others, likely, count)
-    return max(start, first.ground * bars), count - max(end, last.ground * bars)
+    return max(start, first.bar * bars), count - max(end, last.bar * bars)
 
 
 def judge(first: End, last: End, weights: Weights) -> tuple[Rows, Rows, Array]:
@@ -149,7 +148,6 @@ def pair_traits(first: End, last: End, one: Rows, other: Rows) -> dict[str, Arra
         "alike_least": np.minimum(outside, near),
         "alike_within": alike(first.within, last.within),
         "alike_deep": outside * np.minimum(*depths),
-        "alike_uneven": outside * ratio,
         "uneven": np.minimum(np.abs(depths[0] - depths[1]), 0.2),
         "ratio": ratio,
         "neither": neither * 1.0,

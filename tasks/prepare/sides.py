@@ -35,11 +35,12 @@ HUES = 3  # strong ones that a row of a colour bar shows at least
 PATCH = 0.035  # of the row that each of them covers
 PATCHED = 0.7  # of the row that is quiet
 
-# The dark ground that a scroll is photographed on; how deep a border is counts from its end.
+# The dark ground that a scroll is photographed on, beyond which the depth of a border counts; letterbox bars.
 DARK = 64  # levels of its largest channel
-SAME = 5  # levels in every channel within which a colour is the same
-COVERED = 0.85  # of a row that has its colour: something small may lie on it
+MOSTLY = 0.7  # of a row that is dark: a colour chart may lie on it
 SLIVER = 0.04  # of the picture that it takes up at least
+SAME = 5  # levels in every channel within which a bar has one colour
+COVERED = 0.85  # of a row of a bar that has it: something small may lie on it
 
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
@@ -66,7 +67,7 @@ class End:
     """The lines that may end the border at one end, [L]; the first of them is none."""
 
     rows: Rows  # of each line, 0 for none
-    ground: int  # how many of the first rows are dark ground
+    bar: int  # how many of the first rows are as dark and plain as a letterbox bar
     traits: dict[str, Array]  # what speaks for and against each, [L]
     depths: Array  # how deep a border each line makes, as a share of the picture, [L]
     outside: Array  # mean colour of all that lies outside of each, part by part along it, [3, L, PARTS]
@@ -118,13 +119,12 @@ def _end(colours: Array, lines: Array, askew: Array, quiet: Array, bar: int, thi
     count = len(lines)
     far = int(count * FAR)
     sums = _sums(colours)
-    ground = _ground(colours[:, :far], thick)
     y = _peaks(lines[:far] + _steps(sums, far))
     out = np.maximum(y - GAP + 1, 1)  # the last row outside, and one beyond
     near, inner = np.maximum(out - NEAR, 0), np.minimum(y + WITHIN, count)
     beyond = np.maximum.accumulate(np.where(lines >= 0.5, np.arange(count), 0))[np.maximum(y - APART, 0)]
     since = np.where(y >= APART, np.minimum(beyond + 1, out - 1), 0)  # the row after the line before this one
-    depth = np.maximum(y - ground, 0) / thick
+    depth = np.maximum(y - _dark(colours[:, :far], thick), 0) / thick
 
     of_rows = np.stack([*colours.mean(2), (colours**2).mean((0, 2)), lines, quiet, (quiet >= BARE).astype(float)])
     rows = _sums(of_rows[..., None])[..., 0]  # [7, H + 1]
@@ -162,7 +162,7 @@ def _end(colours: Array, lines: Array, askew: Array, quiet: Array, bar: int, thi
     out = np.maximum(places - GAP + 1, 1)
     return End(
         places,
-        ground,
+        _bar(colours[:, :far], thick),
         {name: np.concatenate([[none[name]], values]) for name, values in traits.items()},
         np.concatenate([[0.0], depth]),
         _mean(sums, 0 * places, out),
@@ -194,15 +194,23 @@ def _highest_from(lines: Array, y: Rows) -> Array:
     return np.maximum.accumulate(lines[::-1])[::-1][np.minimum(y, len(lines) - 1)]
 
 
-def _ground(colours: Array, thick: int) -> int:
-    """How many of the first rows are dark ground; 0 where that is a sliver or has no end. [3, rows, PARTS]."""
+def _bar(colours: Array, thick: int) -> int:
+    """How many of the first rows are dark and of one colour; 0 where that is a sliver or has no end. [3, H, PARTS]"""
     colour = np.median(colours[:, 1:NEAR].reshape(3, -1), 1)
-    if colours.shape[1] <= NEAR or colour.max() >= DARK:
-        return 0
-    other = (np.abs(colours - colour[:, None, None]).max(0) <= SAME).mean(1) < COVERED
-    other[:NEAR] = False  # the outermost rows may be those of an edge
-    rows = int(other.argmax())  # 0 where the ground has no end: a dark picture
-    return rows if rows >= SLIVER * thick else 0
+    same = (np.abs(colours - colour[:, None, None]).max(0) <= SAME).mean(1) >= COVERED
+    return _end_of(same, thick) if colour.max() < DARK else 0
+
+
+def _dark(colours: Array, thick: int) -> int:
+    """How many of the first rows are dark for the most part; 0 where that is a sliver or has no end."""
+    return _end_of((colours.max(0) < DARK).mean(1) >= MOSTLY, thick)
+
+
+def _end_of(rows: npt.NDArray[np.bool_], thick: int) -> int:
+    others = ~rows
+    others[:NEAR] = False  # the outermost rows may be those of an edge
+    end = int(others.argmax()) if len(others) else 0
+    return end if end >= SLIVER * thick else 0
 
 
 def _ink(grey: Array, y: Rows) -> Array:
