@@ -20,6 +20,7 @@ INK = 8  # levels by which a thin line is darker than the paper on either side o
 
 FAR = 0.45  # of the picture that a border may reach
 MOST = 24  # lines that are judged: those along which the picture changes most
+CLEAR = 0.5  # of a line that changes, for it to part the strips outside of another
 FAINT = 0.08  # what a line at least is: the share of its pixels that change, and of 40 levels that its colour does
 PARTS = 48  # of a side, each with its mean colour
 
@@ -122,7 +123,7 @@ def _end(colours: Array, lines: Array, askew: Array, quiet: Array, bar: int, thi
     y = _peaks(lines[:far] + _steps(sums, far))
     out = np.maximum(y - GAP + 1, 1)  # the last row outside, and one beyond
     near, inner = np.maximum(out - NEAR, 0), np.minimum(y + WITHIN, count)
-    beyond = np.maximum.accumulate(np.where(lines >= 0.5, np.arange(count), 0))[np.maximum(y - APART, 0)]
+    beyond = np.maximum.accumulate(np.where(lines >= CLEAR, np.arange(count), 0))[np.maximum(y - APART, 0)]
     since = np.where(y >= APART, np.minimum(beyond + 1, out - 1), 0)  # the row after the line before this one
     depth = np.maximum(y - _dark(colours[:, :far], thick), 0) / thick
 
