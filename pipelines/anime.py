@@ -21,7 +21,7 @@ from tasks.train.augment import Augment, Operation
 from tasks.train.average import averaged_copy
 from tasks.train.dcgan import PaintsFromNoise, enlarging, first_weights
 from tasks.train.layers import Enlarge
-from tasks.train.recipe import Losses, Pictures, Run
+from tasks.train.recipe import Losses, Pictures, Run, held
 from tasks.train.settings import Train as LoopSettings
 
 KIND: Literal["noise"] = "noise"
@@ -141,14 +141,6 @@ class Anime(PaintsFromNoise):
         self.augment = Augment(train.augment, train.strength)
         self.generator_loss = torch.zeros(())  # of its last step; it stands for the steps between
 
-    def new_optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """Adam for each network."""
-        betas = (self.train.beta1, self.train.beta2)
-        return {
-            "generator": torch.optim.Adam(self.generator.parameters(), self.train.rate_generator, betas),
-            "critic": torch.optim.Adam(self.critic.parameters(), self.train.rate_critic, betas),
-        }
-
     def step(self, step: int, pictures: Pictures, run: Run) -> Losses:
         """One step of the critic and, at every fifth, one of the generator, each on faces of its own noise."""
         critic = self._critic_step(pictures["to"], run)
@@ -166,19 +158,14 @@ class Anime(PaintsFromNoise):
         of_real, of_fake = (run(self.critic, self.augment(shown)) for shown in (faces, painted))
         self.augment.watch(of_real)
         loss = critic_loss(self.train.loss, of_real, of_fake)
-        self.optimizers["critic"].zero_grad()
-        loss.backward()
-        self.optimizers["critic"].step()
+        self.descend("critic", loss)
         return loss.detach()
 
     def _generator_step(self, faces: Tensor, run: Run) -> Tensor:
-        self.critic.requires_grad_(False)
-        logits = run(self.critic, self.augment(run(self.generator, self._noise(faces))))
-        loss = generator_loss(self.train.loss, logits)
-        self.optimizers["generator"].zero_grad()
-        loss.backward()
-        self.optimizers["generator"].step()
-        self.critic.requires_grad_(True)
+        with held(self.critic):
+            logits = run(self.critic, self.augment(run(self.generator, self._noise(faces))))
+            loss = generator_loss(self.train.loss, logits)
+            self.descend("generator", loss)
         return loss.detach()
 
     @torch.no_grad()

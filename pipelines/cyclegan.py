@@ -22,7 +22,7 @@ from tasks.train.adversarial import critic_loss, generator_loss
 from tasks.train.average import averaged_copy
 from tasks.train.calm import calm_loss
 from tasks.train.layers import Enlarge, InstanceNorm, ReflectConv
-from tasks.train.recipe import Losses, Pictures, Recipe, Run
+from tasks.train.recipe import Losses, Pictures, Recipe, Run, held
 from tasks.train.settings import Train as LoopSettings
 from tasks.train.spectral import normalise_spectrum
 from tasks.train.unets import Over
@@ -158,7 +158,6 @@ class CycleGan(Recipe):
     """The recipe; see tasks.train.recipe for what each member means. `there` paints from -> to, `back` to -> from."""
 
     name = "cyclegan"
-    reads = ("from", "to")
 
     def __init__(self, networks: Networks, train: Train) -> None:
         self.shapes, self.train, self.side = networks, train, networks.side
@@ -199,29 +198,24 @@ class CycleGan(Recipe):
 
     def _generator_step(self, photos: Tensor, prints: Tensor, run: Run) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Gives what was painted there and back, [B,3,H,W] each, and the losses."""
-        for critic in (self.of_to, self.of_from):
-            critic.requires_grad_(False)
         # instance norm measures each picture alone: painted in one batch or in two, the numbers are the same
         keeps = self.train.identity > 0
         there, kept_prints = _halves(run(self.there, torch.cat([photos, prints]) if keeps else photos), len(photos))
         back, kept_photos = _halves(run(self.back, torch.cat([prints, photos]) if keeps else prints), len(prints))
         again_photos, again_prints = run(self.back, there), run(self.there, back)
         kind = self.train.loss
-        adversarial = generator_loss(kind, run(self.of_to, there)) + generator_loss(kind, run(self.of_from, back))
-        cycle = (again_photos - photos).abs().mean() + (again_prints - prints).abs().mean()
-        losses = {"adversarial": adversarial, "cycle": cycle}
-        total = adversarial + self.train.cycle * cycle
-        if keeps:
-            losses["identity"] = (kept_prints - prints).abs().mean() + (kept_photos - photos).abs().mean()
-            total = total + self.train.identity * losses["identity"]
-        if self.train.calm > 0:
-            losses["calm"] = calm_loss(photos, there) + calm_loss(prints, back)
-            total = total + self.train.calm * losses["calm"]
-        self.optimizers["generator"].zero_grad()
-        total.backward()
-        self.optimizers["generator"].step()
-        for critic in (self.of_to, self.of_from):
-            critic.requires_grad_(True)
+        with held(self.of_to, self.of_from):
+            adversarial = generator_loss(kind, run(self.of_to, there)) + generator_loss(kind, run(self.of_from, back))
+            cycle = (again_photos - photos).abs().mean() + (again_prints - prints).abs().mean()
+            losses = {"adversarial": adversarial, "cycle": cycle}
+            total = adversarial + self.train.cycle * cycle
+            if keeps:
+                losses["identity"] = (kept_prints - prints).abs().mean() + (kept_photos - photos).abs().mean()
+                total = total + self.train.identity * losses["identity"]
+            if self.train.calm > 0:
+                losses["calm"] = calm_loss(photos, there) + calm_loss(prints, back)
+                total = total + self.train.calm * losses["calm"]
+            self.descend("generator", total)
         return there.detach(), back.detach(), {name: loss.detach() for name, loss in losses.items()}
 
     def _critic_step(self, shown: Mapping[str, tuple[Tensor, Tensor]], run: Run) -> Tensor:
@@ -230,9 +224,7 @@ class CycleGan(Recipe):
         for key, (real, painted) in shown.items():
             logits = run(self.networks[f"critic_{key}"], torch.cat([real, self.pools[key].swap(painted)]))
             losses.append(critic_loss(self.train.loss, *_halves(logits, len(real))))
-        self.optimizers["critic"].zero_grad()
-        torch.stack(losses).sum().backward()
-        self.optimizers["critic"].step()
+        self.descend("critic", torch.stack(losses).sum())
         return torch.stack(losses).mean().detach()
 
     @torch.no_grad()

@@ -19,7 +19,7 @@ from tasks.train.augment import Augment, Operation
 from tasks.train.average import averaged_copy
 from tasks.train.dcgan import PaintsFromNoise, enlarging, first_weights, orthogonal_weights
 from tasks.train.layers import Enlarge
-from tasks.train.recipe import Losses, Pictures, Run
+from tasks.train.recipe import Losses, Pictures, Run, held
 from tasks.train.settings import Train as LoopSettings
 from tasks.train.spectral import normalise_spectrum
 
@@ -116,14 +116,6 @@ class Portraits(PaintsFromNoise):
         self.averages: dict[str, nn.Module] = {"generator": averaged_copy(self.generator)}
         self.augment = Augment(train.augment, train.strength)
 
-    def new_optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """Adam for each network."""
-        betas = (self.train.beta1, self.train.beta2)
-        return {
-            "generator": torch.optim.Adam(self.generator.parameters(), self.train.rate_generator, betas),
-            "critic": torch.optim.Adam(self.critic.parameters(), self.train.rate_critic, betas),
-        }
-
     def step(self, step: int, pictures: Pictures, run: Run) -> Losses:
         """One step of the critic, then one of the generator, on the same paintings."""
         portraits = pictures["to"]
@@ -138,22 +130,17 @@ class Portraits(PaintsFromNoise):
         of_fake, _ = run(self.critic, self.augment(painted))
         self.augment.watch(of_real)
         loss = (1 - of_real.sigmoid()).square().mean() + of_fake.sigmoid().square().mean()
-        self.optimizers["critic"].zero_grad()
-        loss.backward()
-        self.optimizers["critic"].step()
+        self.descend("critic", loss)
         return {"critic": loss.detach(), "strength": loss.new_tensor(self.augment.strength)}
 
     def _generator_step(self, portraits: Tensor, painted: Tensor, run: Run) -> Losses:
-        self.critic.requires_grad_(False)
-        with torch.no_grad():
-            _, of_real = run(self.critic, self.augment(portraits))
-        logit, of_fake = run(self.critic, self.augment(painted))
-        matching = (of_real.mean(dim=0) - of_fake.mean(dim=0)).square().mean()
-        fooling = (1 - logit.sigmoid()).square().mean()
-        self.optimizers["generator"].zero_grad()
-        (matching + self.train.adversarial * fooling).backward()
-        self.optimizers["generator"].step()
-        self.critic.requires_grad_(True)
+        with held(self.critic):
+            with torch.no_grad():
+                _, of_real = run(self.critic, self.augment(portraits))
+            logit, of_fake = run(self.critic, self.augment(painted))
+            matching = (of_real.mean(dim=0) - of_fake.mean(dim=0)).square().mean()
+            fooling = (1 - logit.sigmoid()).square().mean()
+            self.descend("generator", matching + self.train.adversarial * fooling)
         return {"matching": matching.detach(), "fooling": fooling.detach()}
 
     def state(self) -> dict[str, Any]:

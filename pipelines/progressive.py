@@ -21,7 +21,7 @@ from tasks.train.augment import Augment, Operation
 from tasks.train.average import averaged_copy
 from tasks.train.dcgan import PaintsFromNoise
 from tasks.train.equalised import Deviation, EqualConv, EqualLinear, PixelNorm
-from tasks.train.recipe import Losses, Pictures, Run
+from tasks.train.recipe import Losses, Pictures, Run, held
 from tasks.train.settings import Train as LoopSettings
 
 KIND: Literal["noise"] = "noise"
@@ -250,14 +250,6 @@ class Progressive(PaintsFromNoise):
         self.averages: dict[str, nn.Module] = {"generator": averaged_copy(self.generator)}
         self.__dict__.pop("optimizers", None)
 
-    def new_optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """Adam for each network as it is now."""
-        betas = (self.train.beta1, self.train.beta2)
-        return {
-            "generator": torch.optim.Adam(self.generator.parameters(), self.train.rate_generator, betas),
-            "critic": torch.optim.Adam(self.critic.parameters(), self.train.rate_critic, betas),
-        }
-
     def _rebuild(self, step: int, at: int, fading: bool) -> None:
         """Build at another size, keep every weight that both have, and let what is new be drawn."""
         old = (self.generator, self.critic, self.averages["generator"])
@@ -303,12 +295,9 @@ class Progressive(PaintsFromNoise):
         real = self._at_level(pictures["to"])
         painted = run(self.generator, torch.randn(len(real), self.noise, device=real.device))
         losses = self._critic_step(self.augment(real), self.augment(painted.detach()), run)
-        self.critic.requires_grad_(False)
-        fooling = generator_loss(self.train.loss, run(self.critic, self.augment(painted)))
-        self.optimizers["generator"].zero_grad()
-        fooling.backward()
-        self.optimizers["generator"].step()
-        self.critic.requires_grad_(True)
+        with held(self.critic):
+            fooling = generator_loss(self.train.loss, run(self.critic, self.augment(painted)))
+            self.descend("generator", fooling)
         return {**losses, "generator": fooling.detach(), "side": fooling.new_tensor(float(self.at))}
 
     def _critic_step(self, real: Tensor, painted: Tensor, run: Run) -> Losses:
@@ -324,9 +313,7 @@ class Progressive(PaintsFromNoise):
         if self.train.penalty > 0:
             losses["slope"] = slope = self._slope(real, painted, run)
             loss = loss + self.train.penalty * slope
-        self.optimizers["critic"].zero_grad()
-        loss.backward()
-        self.optimizers["critic"].step()
+        self.descend("critic", loss)
         return {name: value.detach() for name, value in losses.items()}
 
     def _slope(self, real: Tensor, painted: Tensor, run: Run) -> Tensor:

@@ -30,7 +30,7 @@ from tasks.train.adversarial import Adversarial, critic_loss, generator_loss
 from tasks.train.augment import Augment, Operation
 from tasks.train.average import averaged_copy
 from tasks.train.calm import calm_loss
-from tasks.train.recipe import Losses, Pictures, Recipe, Run
+from tasks.train.recipe import Losses, Pictures, Recipe, Run, held
 from tasks.train.settings import Train as LoopSettings
 from tasks.train.spectral import fold_spectrum, normalise_spectrum
 from tasks.train.unets import Over, PooledUNet, UNet, he_weights
@@ -188,7 +188,6 @@ class TravelGan(Recipe):
     """The recipe; see tasks.train.recipe for what each member means."""
 
     name = "travelgan"
-    reads = ("from", "to")
 
     def __init__(self, networks: Networks, train: Train) -> None:
         _require_sense(networks, train)
@@ -259,9 +258,7 @@ class TravelGan(Recipe):
             losses.append(critic_loss(self.train.loss, of_real, run(way.critic, self.augment(one.detach()))))
             self.augment.watch(of_real)
         loss = torch.stack(losses).mean()
-        self.optimizers["critic"].zero_grad()
-        loss.backward()
-        self.optimizers["critic"].step()
+        self.descend("critic", loss)
         return loss.detach()
 
     def _learn(self, way: Way, pictures: Pictures, painted: Tensor, run: Run) -> dict[str, Tensor]:
@@ -269,10 +266,9 @@ class TravelGan(Recipe):
         photos, prints, share = pictures[way.source], pictures[way.target], 1 / len(self.ways)
         seen = painted.detach().requires_grad_()
 
-        way.critic.requires_grad_(False)
-        adversarial = generator_loss(self.train.loss, run(way.critic, self.augment(seen)))
-        (from_critic,) = torch.autograd.grad(share * adversarial, seen)
-        way.critic.requires_grad_(True)
+        with held(way.critic):
+            adversarial = generator_loss(self.train.loss, run(way.critic, self.augment(seen)))
+            (from_critic,) = torch.autograd.grad(share * adversarial, seen)
 
         firsts = (None, self.encoder.first_of_prints)
         of_source, of_target = firsts if way.source == "from" else firsts[::-1]

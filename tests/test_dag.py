@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from toy import WHOLE as PARAMS
+from toy import OF_EACH_KIND as PARAMS
 from toy import make_toy, run
 
 # Asks DVC, in one process, what each change of params.yaml makes stale; and what follows what.

@@ -107,6 +107,15 @@ def test_every_picture_set_has_its_curation_and_every_recipe_its_file() -> None:
             assert (ROOT / f"pipelines/{recipe}.py").exists(), f"{path.name} names {recipe}, which has no file"
 
 
+def test_what_a_recipe_imports_of_training_is_what_its_stage_depends_on() -> None:
+    deps = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["train"]["do"]["deps"]
+    for recipe in yaml.safe_load(PARAMS[0].read_text())["recipes"]:
+        code = ast.walk(ast.parse((ROOT / f"pipelines/{recipe}.py").read_text()))
+        modules = {node.module for node in code if isinstance(node, ast.ImportFrom) and node.module}
+        taken = {f"{module.replace('.', '/')}.py" for module in modules if module.startswith("tasks.train.")}
+        assert taken - {"tasks/train/settings.py"} <= set(deps), recipe  # settings count by what params.yaml says
+
+
 def test_both_sizes_of_params_have_the_same_keys() -> None:
     small, full, _ = PARAMS
     demonstration, articles = (yaml.safe_load(path.read_text()) for path in (small, full))

@@ -1,5 +1,6 @@
 """Every recipe, one row each: all its networks learn, and a stopped run goes on to identical numbers."""
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -116,6 +117,7 @@ def row(request: pytest.FixtureRequest) -> Row:
 def test_it_is_whole(row: Row) -> None:
     recipe = made(row)
     assert all(hasattr(recipe, member) for member in Recipe.__annotations__)
+    assert recipe.name == row.module.__name__.rpartition(".")[2]  # by which a checkpoint is told from another recipe's
     assert (row.module.KIND == "noise") == (recipe.reads == ("to",))
     assert recipe.side == row.side
     assert recipe.averages.keys() <= recipe.networks.keys()
@@ -133,6 +135,27 @@ def test_a_step_changes_every_network(row: Row) -> None:
             # a bias that only shifts all logits or latent vectors alike changes no loss
             assert old.numel() < 16 or not torch.equal(old, new), name
             assert new.requires_grad
+
+
+def test_a_step_that_runs_out_of_memory_anywhere_leaves_all_networks_learning(row: Row) -> None:
+    """The loop goes back and takes it again in smaller parts; a critic that was held would then stay as it is."""
+    recipe = made(row)
+    pictures = {key: Pictures(seed, row.side).batch(0).images for key, seed in (("from", 1), ("to", 2))}
+    computed, room = 0, -1
+
+    def run(network: nn.Module, *inputs: Any, **_: Any) -> Any:
+        nonlocal computed
+        computed += 1
+        if computed > room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return network(*inputs)
+
+    while computed > room:
+        computed, room = 0, room + 1
+        with contextlib.suppress(torch.OutOfMemoryError):
+            recipe.step(0, pictures, run)
+        assert all(weight.requires_grad for network in recipe.networks.values() for weight in network.parameters())
+    assert room >= len(recipe.networks)
 
 
 def test_a_stopped_run_goes_on_to_identical_numbers(row: Row, tmp_path: Path) -> None:

@@ -14,14 +14,15 @@ ROOT = Path(__file__).parent.parent
 WHOLE: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
 
 
-def _one_recipe(params: dict[str, Any]) -> dict[str, Any]:
-    """The first recipe alone, with the picture sets it learns from: every stage costs a test a process or two."""
-    recipe, block = next(iter(params["recipes"].items()))
-    sets = {name: params["pictures"][name] for name in (block["from"], block["to"])}
-    return {**params, "pictures": sets, "recipes": {recipe: block}}
+def _alone(params: dict[str, Any], *recipes: str) -> dict[str, Any]:
+    """These recipes and the picture sets they learn from: every stage costs a test a process or two."""
+    blocks = {recipe: params["recipes"][recipe] for recipe in recipes}
+    sets = {name: params["pictures"][name] for block in blocks.values() for name in (block["from"], block["to"])}
+    return {**params, "pictures": sets, "recipes": blocks}
 
 
-PARAMS = _one_recipe(WHOLE)
+PARAMS = _alone(WHOLE, "travelgan")
+OF_EACH_KIND = _alone(WHOLE, "travelgan", "progressive")  # all others go through the same lines of dvc.yaml
 FOLDERS = {
     "scrape": "1-raw", "prepare": "2-prepared", "shard": "3-shards", "train": "4-models", "evaluate": "5-metrics",
     "infer": "6-prints", "report": "7-report",

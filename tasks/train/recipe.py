@@ -5,7 +5,8 @@ The loop owns devices, precision, seeds, checkpoints, previews; the recipe owns 
 
 import copy
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Protocol, Self
 
@@ -64,12 +65,13 @@ class Feed(Protocol):
 class Recipe(Protocol):
     """A GAN system in training. A checkpoint is its networks, averages, optimizers and `state`, and the step.
 
-    A recipe inherits this, and with it what is the same for most: averages["generator"] paints what `from` shows.
+    A recipe inherits this, and with it what is the same for most: Adam moves each network, and averages["generator"]
+    paints what `from` shows.
     """
 
     name: str
     side: int  # of the square pictures it learns from
-    reads: tuple[str, ...]  # the feeds it needs: ("from", "to"), or ("to",) for a recipe that paints from noise
+    reads: tuple[str, ...] = ("from", "to")  # the feeds it needs; ("to",) for a recipe that paints from noise
     shapes: Any  # the settings it was built with: networks,
     train: Any  # and train
     networks: dict[str, nn.Module]  # what is trained
@@ -81,19 +83,28 @@ class Recipe(Protocol):
         ...
 
     @abstractmethod
-    def new_optimizers(self) -> dict[str, Optimizer]:
-        """What moves the networks' weights, at the rates that params name."""
-        ...
-
-    @abstractmethod
     def step(self, step: int, pictures: Pictures, run: Run) -> Losses:
         """Change the networks once. Chance comes from torch's default generator, which the loop seeds by step."""
         ...
+
+    def new_optimizers(self) -> dict[str, Optimizer]:
+        """What moves the networks' weights: one Adam for each, at train.rate_NETWORK and train.beta1, beta2."""
+        betas = (self.train.beta1, self.train.beta2)
+        return {
+            name: torch.optim.Adam(network.parameters(), getattr(self.train, f"rate_{name}"), betas)
+            for name, network in self.networks.items()
+        }
 
     @cached_property
     def optimizers(self) -> dict[str, Optimizer]:
         """Made when first asked for: who paints needs none, and the first one loads torch's compiler, for seconds."""
         return self.new_optimizers()
+
+    def descend(self, name: str, loss: Tensor) -> None:
+        """One step of the optimizer `name` down the gradient of `loss`, a scalar."""
+        self.optimizers[name].zero_grad()
+        loss.backward()
+        self.optimizers[name].step()
 
     def sibling(self, seed: int) -> Self:
         """The same recipe, untrained, its first weights drawn from another seed."""
@@ -122,3 +133,18 @@ class Recipe(Protocol):
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take `state` back; called before weights are loaded, so that grown networks have their shape."""
+
+
+@contextmanager
+def held(*networks: nn.Module) -> Generator[None]:
+    """Gradients pass through `networks`, which learn nothing of them: the critic, while the generator learns.
+
+    They learn again afterwards, also where the step did not end well and the loop goes back.
+    """
+    for network in networks:
+        network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for network in networks:
+            network.requires_grad_(True)
