@@ -1,0 +1,31 @@
+"""The art benchmark: both forms of every recipe are sound, and only the article's settings make the plain one."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmarks import art
+from pipelines.params import Params
+
+RECIPES = yaml.safe_load((art.ROOT / "params.yaml").read_text())["recipes"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_both_forms_of_a_recipe_are_sound(name: str, tmp_path: Path) -> None:
+    ours = art.block_of(name, RECIPES[name])
+    side = ours["networks"]["side"]
+    sets = {folder: art.set_of(tmp_path / folder, side) for folder in art.FOLDERS[name]}
+    for form, block in {"ours": ours, "plain": art.plain_of(ours)}.items():
+        here = tmp_path / form
+        here.mkdir()
+        art.write_params(here, name, block, sets)
+        recipe = Params.load(here / "params.yaml").recipe(name)
+        recipe.module.build(recipe.networks, recipe.train)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_plain_form_differs_in_size_alone_from_the_articles(name: str) -> None:
+    plain = art.plain_of(art.block_of(name, RECIPES[name]))
+    assert set(plain["networks"]) <= set(art.SIZES)
+    assert set(plain["train"]) == {*art.PLAIN, "seed"}
