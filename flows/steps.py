@@ -36,7 +36,7 @@ class Habit:
 
     limit: float
     retries: tuple[float, ...] = ()
-    trains: bool = False  # wants a whole accelerator
+    computes: bool = False  # wants a whole accelerator, or without one all processors
     waits: bool = False  # mostly for others, so that it takes no share of the processors
     variables: Mapping[str, str] = field(default_factory=dict[str, str])  # more of its environment
 
@@ -47,9 +47,9 @@ HABITS = {
     ),  # the web mends itself; our own steps do not
     "prepare": Habit(limit=12 * HOUR),
     "shard": Habit(limit=6 * HOUR),
-    "train": Habit(limit=14 * 24 * HOUR, trains=True),
-    "evaluate": Habit(limit=6 * HOUR),
-    "infer": Habit(limit=12 * HOUR),
+    "train": Habit(limit=14 * 24 * HOUR, computes=True),
+    "evaluate": Habit(limit=6 * HOUR, computes=True),
+    "infer": Habit(limit=12 * HOUR, computes=True),
     "report": Habit(limit=HOUR),
 }
 
@@ -77,7 +77,7 @@ class Workbench:
         self._num_accelerators = num_accelerators or count_accelerators()
         for number in range(self._num_accelerators):
             self._accelerators.put(number)
-        # Besides trainings. A stage spreads over the processors by itself; many at once would only take memory.
+        # Besides what computes. A stage spreads over the processors by itself; many at once would only take memory.
         self._seats = threading.Semaphore(num_seats or max(2, len(os.sched_getaffinity(0)) // 2))
         self._leashes: set[subprocess.Popen[str]] = set()
         self._guarding = threading.Lock()
@@ -85,11 +85,11 @@ class Workbench:
 
     def run(self, stage: str, say: Callable[[str], None], habit: Habit, *, force: bool = False) -> Outcome:
         """Run one stage through DVC, passing on what it says; StageFailed where it ends badly or takes too long."""
-        if not habit.trains:
+        if not habit.computes:
             with nullcontext() if habit.waits else self._seats:
                 return self._run(stage, say, habit, force, habit.variables)
         if self._accelerators.empty():
-            say("waiting for another training to end")
+            say("waiting until another stage has computed")
         number = self._accelerators.get()
         try:
             chosen = {"CUDA_VISIBLE_DEVICES": f"{number}"} if self._num_accelerators > 1 else {}
@@ -157,7 +157,11 @@ class Workbench:
 
 
 def count_accelerators() -> int:
-    """How many trainings may run at once: one a GPU, and one on a machine without."""
+    """How many stages may compute at once: one a GPU, and one on a machine without.
+
+    Two networks on the same processors take several times as long as one after the other: their threads wait for each
+    other at every layer.
+    """
     return len(list(Path("/proc/driver/nvidia/gpus").glob("*"))) or 1
 
 

@@ -27,8 +27,8 @@ class SpectralNormed(nn.Module):
         super().__init__()
         self.layer = layer
         rows, columns = self._matrix().shape
-        self.register_buffer("u", torch.randn(rows))  # of length one after the first round
-        self.register_buffer("v", torch.randn(columns))
+        self.register_buffer("u", _unit(torch.randn(rows)))
+        self.register_buffer("v", _unit(torch.randn(columns)))
         self.iterate(FIRST)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -66,6 +66,10 @@ class SpectralNormed(nn.Module):
     def _matrix(self) -> Tensor:
         weight = self.layer.get_parameter("weight")
         return (weight.transpose(0, 1) if isinstance(self.layer, nn.ConvTranspose2d) else weight).flatten(1)
+
+
+def _unit(vector: Tensor) -> Tensor:
+    return vector if vector.is_meta else normalize(vector, dim=0)  # a norm on no memory loads the compiler
 
 
 @cache
