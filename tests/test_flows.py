@@ -190,8 +190,9 @@ def test_no_more_stages_run_at_once_than_there_are_seats() -> None:
         list(threads.map(lambda number: bench.run(f"shard@{number}", print, HABITS["shard"]), range(8)))
     assert max(most) == 2
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda number: bench.run(f"train@{number}", str, HABITS["train"]), range(3)))
-    assert max(most[8:]) == 1
+        list(threads.map(lambda step: bench.run(f"{step}@one", str, HABITS[step]), ("train", "evaluate", "infer") * 2))
+    assert len(most) == 14
+    assert max(most[8:]) == 1, "what computes has an accelerator, or all processors, to itself"
 
 
 def test_the_schedule_makes_scheduled_runs(server: str, start: Start) -> None:
