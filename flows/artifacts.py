@@ -17,7 +17,7 @@ from flows.server import answers
 from tasks.errors import BarenError, PictureRefused
 from tasks.files import read_json
 from tasks.picture import cut, open_picture
-from tasks.rows import Prepared, read_prepared
+from tasks.rows import ITEMS, Prepared, read_prepared
 
 NUM_SHOWN = 24  # pictures of a contact sheet
 COLUMNS, SIDE = 8, 72  # pixels of one of them
@@ -46,7 +46,7 @@ def _of_prepare(name: str) -> None:
         table=[{"reason": reason, "pictures": count} for reason, count in refused.items()],
         description=f"{name}: {report['kept']} of {report['candidates']} pictures kept",
     )
-    rows = [row for row in read_prepared(folder / "items") if row.outcome == "kept"]
+    rows = [row for row in read_prepared(folder / ITEMS) if row.outcome == "kept"]
     if sheet := _contact_sheet(name, rows[:: max(1, len(rows) // NUM_SHOWN)][:NUM_SHOWN]):
         _show(key("contact-sheet", name), sheet, f"{name}: what is kept")
 

@@ -14,15 +14,14 @@ ROOT = Path(__file__).parent.parent
 WHOLE: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
 
 
-def _alone(params: dict[str, Any], *recipes: str) -> dict[str, Any]:
-    """These recipes and the picture sets they learn from: every stage costs a test a process or two."""
-    blocks = {recipe: params["recipes"][recipe] for recipe in recipes}
-    sets = {name: params["pictures"][name] for block in blocks.values() for name in (block["from"], block["to"])}
-    return {**params, "pictures": sets, "recipes": blocks}
+def alone(params: dict[str, Any], recipe: str) -> dict[str, Any]:
+    """One recipe and the picture sets it learns from: every stage costs a test a process or two."""
+    block = params["recipes"][recipe]
+    sets = {name: params["pictures"][name] for name in (block["from"], block["to"])}
+    return {**params, "pictures": sets, "recipes": {recipe: block}}
 
 
-PARAMS = _alone(WHOLE, "travelgan")
-OF_EACH_KIND = _alone(WHOLE, "travelgan", "progressive")  # all others go through the same lines of dvc.yaml
+PARAMS = alone(WHOLE, "travelgan")
 FOLDERS = {
     "scrape": "1-raw", "prepare": "2-prepared", "shard": "3-shards", "train": "4-models", "evaluate": "5-metrics",
     "infer": "6-prints", "report": "7-report",
