@@ -4,8 +4,8 @@ What is painted and painted back must be the picture that it was, a picture that
 as it is, and two critics judge every patch by itself (Zhu et al. 2017, arXiv:1703.10593). The generators are those of
 Johnson et al. 2016 (arXiv:1603.08155) with nine residual blocks, the critics those of Isola et al. 2017 on 70x70 px.
 
-Beyond the article, on request: enlarging that draws no checkerboard (`enlarge`), painting over the picture
-(`residual`), generators without norm (`norm`), critics under spectral norm (`critic_norm`), skies kept flat (`calm`).
+Beyond the article, on request: enlarging that draws no checkerboard (`enlarge`), the picture as ground
+(`ground`), generators without norm (`norm`), critics under spectral norm (`critic_norm`), skies kept flat (`calm`).
 """
 
 import copy
@@ -25,7 +25,7 @@ from tasks.train.layers import Enlarge, InstanceNorm, ReflectConv
 from tasks.train.recipe import Losses, Pictures, Recipe, Run, held
 from tasks.train.settings import Train as LoopSettings
 from tasks.train.spectral import normalise_spectrum
-from tasks.train.unets import Over
+from tasks.train.unets import Ground, on_ground
 
 KIND: Literal["translation"] = "translation"
 Norm = Literal["instance", "none"]
@@ -39,7 +39,7 @@ class Networks(Settings):
     filters: int = Field(64, ge=2)  # of the first layer of each network
     blocks: int = Field(9, ge=1)  # residual blocks of a generator; the article's nine are for 256 px, six do for 128
     enlarge: Enlarge = "transposed"  # resized: enlarged, then convolved; draws no checkerboard
-    residual: bool = False  # the generators paint over the picture, not on white
+    ground: Ground = "white"  # what the generators paint on; photo is the picture, grey that without its colours
     # instance norm brings a pale sky to the contrast of a forest, and paints one into it; none keeps it pale
     norm: Norm = "instance"  # of the generators
     critic_norm: Literal["instance", "spectral"] = "instance"  # spectral leaves a critic what tells pale from bold
@@ -91,8 +91,8 @@ class Generator(nn.Module):
     """Halved twice, residual blocks, doubled twice: [B,3,H,W] in (-1,1) -> the same; H and W multiples of 4.
 
     A transposed convolution of three places that moves by two meets every other pixel twice, which shows as a
-    checkerboard until it is unlearned; enlarging and then convolving does not (Odena et al. 2016, Deconvolution and
-    Checkerboard Artifacts).
+    checkerboard until it is unlearned; enlarging evenly and then convolving does not (Odena et al. 2016, Deconvolution
+    and Checkerboard Artifacts).
     """
 
     def __init__(self, filters: int, blocks: int, enlarge: Enlarge = "transposed", norm: Norm = "instance") -> None:
@@ -114,7 +114,7 @@ class Generator(nn.Module):
 def _doubling(before: int, after: int, enlarge: Enlarge) -> list[nn.Module]:
     if enlarge == "transposed":
         return [nn.ConvTranspose2d(before, after, 3, 2, 1, 1)]
-    return [nn.Upsample(scale_factor=2.0), ReflectConv(before, after, 3)]
+    return [nn.Upsample(scale_factor=2.0, mode="bilinear"), ReflectConv(before, after, 3)]
 
 
 class Critic(nn.Module):
@@ -268,7 +268,7 @@ def build(networks: Networks, train: Train) -> CycleGan:
 
 def _generator(networks: Networks) -> nn.Module:
     generator = Generator(networks.filters, networks.blocks, networks.enlarge, networks.norm)
-    return Over(generator) if networks.residual else generator
+    return on_ground(generator, networks.ground)
 
 
 def _critic(networks: Networks) -> nn.Module:

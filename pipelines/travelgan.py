@@ -10,8 +10,9 @@ encoder whose first layer each side has for itself, cross-entropy (`loss`), no s
 (`four_patches`), travel and margin ten times the adversarial loss, the margin on squared distances, batches of 16.
 Where the article says nothing (widths, kernels, rates, margin, latent length) the defaults are that code's.
 
-In neither, and on request: a critic of patches at several sizes (`critic`, `scales`), a U-Net that draws no grid
-(`unet`), painting over the photograph (`residual`), flat skies kept flat (`calm`).
+In neither, and on request: a critic of patches at several sizes (`critic`, `scales`), held level at prints (`level`),
+a U-Net that draws no grid (`unet`), the photograph as ground (`ground`), the prints' colours in their shares
+(`colours`), flat skies kept flat (`calm`).
 """
 
 import copy
@@ -26,16 +27,18 @@ from torch.nn.functional import avg_pool2d, cosine_similarity, interpolate, leak
 
 from tasks.errors import ParamsError
 from tasks.settings import Settings
-from tasks.train.adversarial import Adversarial, critic_loss, generator_loss
+from tasks.train.adversarial import Adversarial, critic_loss, generator_loss, slope_at
 from tasks.train.augment import Augment, Operation
 from tasks.train.average import averaged_copy
 from tasks.train.calm import calm_loss
+from tasks.train.colours import colour_loss
 from tasks.train.recipe import Losses, Pictures, Recipe, Run, held
 from tasks.train.settings import Train as LoopSettings
 from tasks.train.spectral import fold_spectrum, normalise_spectrum
-from tasks.train.unets import Over, PooledUNet, UNet, he_weights
+from tasks.train.unets import Ground, PooledUNet, UNet, he_weights, on_ground
 
 KIND: Literal["translation"] = "translation"
+LEVEL_EVERY = 4  # steps from one look at the critic's slope to the next, which then counts as often: half the work
 Name = Literal["generator", "critic", "encoder"]  # of both directions, where there are two
 
 
@@ -51,7 +54,7 @@ class Networks(Settings):
     # strided as in the paper's code, pooled as the article words it, folded the same of four pixels as one: a quarter
     # of the work
     unet: Literal["strided", "pooled", "folded"] = "strided"
-    residual: bool = False  # the generator paints over the photograph, not on white
+    ground: Ground = "white"  # what the generator paints on: photo keeps what it leaves, grey all of that but colours
     latent: int = Field(1000, ge=2)  # length of the encoder's vector
     norm: Literal["batch", "none"] = "batch"  # in the generator; both paint tiles as they paint the whole
     spectral: tuple[Name, ...] = ("generator", "critic")  # networks under spectral norm
@@ -102,6 +105,8 @@ class Train(LoopSettings):
     frozen: float = Field(
         0.0, ge=0, le=1
     )  # last share of the run with batch norm as it prints: what is learned is exact
+    level: float = Field(0.0, ge=0)  # weight of a critic level at prints; 10 lets a run settle that would circle
+    colours: float = Field(0.0, ge=0)  # weight of having the prints' colours in the prints' shares
     calm: float = Field(0.0, ge=0)  # weight of leaving flat what is flat in the photograph, so that skies stay skies
     identity: float = Field(0.0, ge=0)  # weight of leaving prints as they are, which keeps colours from trading places
 
@@ -238,7 +243,7 @@ class TravelGan(Recipe):
     def step(self, step: int, pictures: Pictures, run: Run) -> Losses:
         """One step of the critics, then one of generators and encoder, on the same paintings; gives mean losses."""
         painted = [self._paint_training(way, pictures[way.source], run) for way in self.ways]
-        critic = self._critic_step(painted, pictures, run)
+        critic = self._critic_step(step, painted, pictures, run)
         self.optimizers["generator"].zero_grad()
         found = [self._learn(way, pictures, one, run) for way, one in zip(self.ways, painted, strict=True)]
         self.optimizers["generator"].step()
@@ -251,15 +256,19 @@ class TravelGan(Recipe):
             return run(way.generator, pictures)
         return rejoined(run(way.generator, quartered(pictures)))
 
-    def _critic_step(self, painted: list[Tensor], pictures: Pictures, run: Run) -> Tensor:
+    def _critic_step(self, step: int, painted: list[Tensor], pictures: Pictures, run: Run) -> Tensor:
         losses: list[Tensor] = []
         for way, one in zip(self.ways, painted, strict=True):
             of_real = run(way.critic, self.augment(pictures[way.target]))
             losses.append(critic_loss(self.train.loss, of_real, run(way.critic, self.augment(one.detach()))))
             self.augment.watch(of_real)
         loss = torch.stack(losses).mean()
-        self.descend("critic", loss)
+        slopes = [slope_at(run, way.critic, pictures[way.target]) for way in self.ways if self._levels_at(step)]
+        self.descend("critic", loss + self.train.level * LEVEL_EVERY * sum(slopes) / (2 * len(self.ways)))
         return loss.detach()
+
+    def _levels_at(self, step: int) -> bool:
+        return self.train.level > 0 and step % LEVEL_EVERY == 0
 
     def _learn(self, way: Way, pictures: Pictures, painted: Tensor, run: Run) -> dict[str, Tensor]:
         """Both losses go back to the paintings; there the two gradients are averaged, and their mean goes on."""
@@ -280,6 +289,9 @@ class TravelGan(Recipe):
         if self.train.calm > 0:
             losses["calm"] = calm_loss(photos, seen)
             total = total + self.train.calm * losses["calm"]
+        if self.train.colours > 0:
+            losses["colours"] = colour_loss(seen, prints)
+            total = total + self.train.colours * losses["colours"]
         (share * total).backward()
         from_encoder = seen.grad
         assert from_encoder is not None
@@ -338,7 +350,7 @@ def _require_sense(networks: Networks, train: Train) -> None:
 def _generator(networks: Networks) -> nn.Module:
     shape = (networks.filters, networks.levels, networks.norm)
     unet = UNet(*shape) if networks.unet == "strided" else PooledUNet(*shape, folded=networks.unet == "folded")
-    return Over(unet) if networks.residual else unet
+    return on_ground(unet, networks.ground)
 
 
 def _critic(networks: Networks) -> nn.Module:

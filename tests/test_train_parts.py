@@ -11,14 +11,17 @@ from tiny_run import Pictures, small
 from torch import Tensor, nn
 
 from tasks.errors import ParamsError
+from tasks.train.adversarial import slope_at
 from tasks.train.average import averaged_copy, decay_at, measure_statistics, update_average
 from tasks.train.board import as_grid
 from tasks.train.calm import calm_loss
+from tasks.train.colours import colour_loss
 from tasks.train.engine import Engine
 from tasks.train.judge import Judge
 from tasks.train.precision import Precision, seed_chance
 from tasks.train.rates import full, halve, share_at, take_share
 from tasks.train.spectral import fold_spectrum, normalise_spectrum
+from tasks.train.unets import PooledUNet, he_weights, on_ground
 from tasks.train.watch import Watch
 
 
@@ -32,11 +35,83 @@ def test_chance_is_a_function_of_seed_and_step() -> None:
 
 
 def test_calm_asks_for_quiet_where_the_picture_is_quiet() -> None:
-    flat, stripes = torch.zeros(1, 3, 4, 8), torch.tensor([-0.5, 0.5]).repeat(4).expand(1, 3, 4, 8)
-    assert float(calm_loss(flat, stripes)) == 1.0
+    flat, stripes = torch.zeros(1, 3, 16, 16), torch.tensor([-0.5, 0.5]).repeat(8).expand(1, 3, 16, 16)
+    assert float(calm_loss(flat, stripes)) == pytest.approx(1.0, abs=1e-3)
     assert float(calm_loss(stripes, stripes)) < 1e-6  # it is drawn on where the picture is
     assert float(calm_loss(stripes, flat)) == 0
     assert float(calm_loss(flat + 0.9, flat - 0.9)) == 0  # of whatever colour
+
+
+def test_calm_lets_lines_along_rows_cost_what_others_of_their_steepness_do() -> None:
+    flat = torch.zeros(1, 3, 32, 32)
+    turns = torch.arange(32.0).sin().expand(1, 3, 32, 32)
+    slanted = ((torch.arange(32.0)[:, None] + torch.arange(32.0)) / 2**0.5).sin().expand(1, 3, 32, 32)
+    along, across, aslant = (float(calm_loss(flat, picture)) for picture in (turns, turns.mT, slanted))
+    assert along == pytest.approx(across, rel=1e-3)
+    assert along == pytest.approx(aslant, rel=0.1)
+
+
+def test_colours_are_compared_in_their_shares_wherever_they_stand() -> None:
+    torch.manual_seed(0)
+    prints = torch.rand(8, 3, 16, 16) * 2 - 1
+    elsewhere = prints[torch.randperm(8)].flip(2, 3)
+    own = float(colour_loss(elsewhere, prints))
+    assert own < 0.05  # the pixels drawn differ, no more
+    assert float(colour_loss(prints + 0.3, prints)) == pytest.approx(0.3 * 3**0.5 / 2, rel=0.25)
+    half = prints.clone()
+    half[:4] = -1.0  # the right colours, and too much black
+    assert float(colour_loss(half, prints)) > 5 * own
+
+
+def test_the_colour_loss_leads_colours_to_the_prints() -> None:
+    torch.manual_seed(0)
+    prints = torch.rand(4, 3, 8, 8) * torch.tensor([0.2, 0.6, 1.0])[:, None, None]
+    painted = torch.zeros_like(prints).requires_grad_()
+    first = float(colour_loss(painted, prints).detach())
+    optimizer = torch.optim.Adam([painted], 0.02)
+    for _ in range(100):
+        optimizer.zero_grad()
+        colour_loss(painted, prints).backward()
+        optimizer.step()
+    assert float(colour_loss(painted, prints).detach()) < first / 5
+
+
+def test_the_slope_of_a_critic_that_adds_up_is_that_of_its_weights() -> None:
+    critic = nn.Conv2d(3, 1, 1)
+    pictures = torch.rand(5, 3, 4, 6)
+
+    def run(network: nn.Module, *inputs: Tensor, twice: bool = False) -> Tensor:
+        assert twice  # its gradient is derived once more
+        return network(*inputs)
+
+    slope = slope_at(run, critic, pictures)
+    assert float(slope.detach()) == pytest.approx(float(critic.weight.detach().square().sum()) / 24, rel=1e-5)
+    slope.backward()
+    assert critic.weight.grad is not None
+    assert torch.allclose(critic.weight.grad, critic.weight / 12)
+    assert not pictures.requires_grad
+
+
+def test_on_grey_ground_light_stays_and_colours_are_the_networks() -> None:
+    pictures = torch.rand(2, 3, 4, 4) * 1.8 - 0.9
+    paints_nothing = nn.Conv2d(3, 3, 1)
+    nn.init.zeros_(paints_nothing.weight)
+    nn.init.zeros_(paints_nothing.bias)
+    left = {ground: on_ground(paints_nothing, ground)(pictures) for ground in ("white", "photo", "grey")}
+    assert torch.equal(left["white"], torch.zeros_like(pictures))
+    assert torch.allclose(left["photo"], 0.98 * pictures)
+    assert torch.allclose(left["grey"], 0.98 * pictures.mean(dim=1, keepdim=True).expand_as(pictures))
+
+
+@pytest.mark.parametrize("folded", [False, True])
+def test_a_network_that_enlarges_draws_no_lines_into_an_even_slope(folded: bool) -> None:
+    torch.manual_seed(0)
+    network = PooledUNet(8, 3, "none", folded).apply(he_weights)
+    sky = torch.linspace(-0.5, 0.5, 128).expand(1, 3, 128, 128)
+    with torch.no_grad():
+        painted = network(sky)[..., 48:80, 48:80]
+    first = painted.diff(dim=3)
+    assert float(first.diff(dim=3).abs().mean()) < 0.5 * float(first.abs().mean())  # 1.2 where pixels are repeated
 
 
 def test_rates_stand_then_fall_to_zero() -> None:

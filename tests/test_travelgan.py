@@ -111,7 +111,9 @@ def test_without_norm_first_weights_decide_what_passes(unet: str) -> None:
 @pytest.mark.parametrize("four_patches", [True, False])
 @pytest.mark.parametrize("unet", ["strided", "pooled", "folded"])
 def test_a_step_changes_every_weight_of_every_network(loss: str, four_patches: bool, unet: str) -> None:
-    recipe = tiny(loss=loss, four_patches=four_patches, unet=unet, residual=four_patches, norm="none")
+    recipe = tiny(
+        loss=loss, four_patches=four_patches, unet=unet, ground="grey" if four_patches else "white", norm="none"
+    )
     before = {
         f"{network}.{name}": parameter.detach().clone()
         for network, module in recipe.networks.items()

@@ -1,4 +1,4 @@
-"""U-Nets that paint pictures of any size: halving by strides or by means, and painting over the picture if wished."""
+"""U-Nets that paint pictures of any size: halving by strides or by means, on white or on the picture as ground."""
 
 import itertools
 import math
@@ -10,22 +10,33 @@ from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pixel_unshu
 
 from tasks.train.layers import ReflectConv
 
+Ground = Literal["white", "photo", "grey"]  # what is painted on: nothing, the photograph, or that without its colours
 FAINT = 0.3  # share of its first weights that the layer before the picture takes
 FEW = 8  # channels of full size at the end of a folded U-Net
 
 
 class Over(nn.Module):
-    """Paint over the photograph: what the network gives is added before the last tanh, which keeps it in (-1,1)."""
+    """Paint on the photograph: what the network gives is added before the last tanh, which keeps it in (-1,1).
 
-    def __init__(self, network: nn.Module) -> None:
+    A ground that is grey keeps light and lines, and leaves every colour to the network: what a photograph has of blue
+    sky is not left standing where prints have none.
+    """
+
+    def __init__(self, network: nn.Module, ground: Ground = "photo") -> None:
         super().__init__()
-        self.network = network
+        self.network, self.grey = network, ground == "grey"
 
     def forward(self, pictures: Tensor) -> Tensor:
         """[B,3,H,W] in (-1,1) -> the same."""
+        ground = pictures.mean(dim=1, keepdim=True) if self.grey else pictures
         # tanh(a + b) of two values whose tanh is known
-        x, y = pictures * 0.98, self.network(pictures)
+        x, y = ground * 0.98, self.network(pictures)
         return (x + y) / (1 + x * y)
+
+
+def on_ground(network: nn.Module, ground: Ground) -> nn.Module:
+    """The network, painting on `ground`."""
+    return network if ground == "white" else Over(network, ground)
 
 
 class UNet(nn.Module):
@@ -69,10 +80,14 @@ class PooledUNet(nn.Module):
     """Convolutions and mean pooling down, enlarging and convolutions up, from full size to full size, tanh.
 
     It keeps the finest line and draws no checkerboard, at a price: it works at full size too. Borders are reflected,
-    since zeros would teach it to paint a frame round every patch. Folded, it spares most of that price: four pixels
-    become twelve channels of a picture of half the side, and only a few channels, enlarged and joined to the picture
-    itself, are of full size; unfolding channels into pixels (Shi et al. 2016, arXiv:1609.05158) is cheaper yet and was
-    seen to leave a grid of two pixels. H and W are then multiples of 2^(levels+1).
+    since zeros would teach it to paint a frame round every patch. What is enlarged is interpolated: pixels merely
+    repeated have edges along rows and columns, out of which a critic that asks for detail gets a plaid over every sky
+    within minutes (Karras et al. 2019, arXiv:1812.04948, section 2, left repeating too).
+
+    Folded, it spares most of the price: four pixels become twelve channels of a picture of half the side, and only a
+    few channels, enlarged and joined to the picture itself, are of full size; unfolding channels into pixels (Shi et
+    al. 2016, arXiv:1609.05158) is cheaper yet and was seen to leave a grid of two pixels. H and W are then multiples
+    of 2^(levels+1).
     """
 
     def __init__(self, filters: int, levels: int, norm: Literal["batch", "none"], folded: bool = False) -> None:
@@ -101,12 +116,17 @@ class PooledUNet(nn.Module):
             x = leaky_relu(norm(conv(avg_pool2d(x, 2) if level else x)), 0.2)
             skips.append(x)
         for level in reversed(range(len(self.up))):
-            x = torch.cat([interpolate(x, scale_factor=2.0), skips[level]], dim=1)
+            x = torch.cat([_enlarged(x), skips[level]], dim=1)
             x = relu(self.up_norm[level](self.up[level](x)))
         if self.fold > 1:
-            enlarged = interpolate(relu(self.few(x)), scale_factor=2.0)
+            enlarged = _enlarged(relu(self.few(x)))
             x = relu(self.joined(torch.cat([enlarged, pictures], dim=1)))
         return torch.tanh(self.last(x))
+
+
+def _enlarged(x: Tensor) -> Tensor:
+    """[B,C,H,W] -> [B,C,2H,2W], the same for every tile as for the whole."""
+    return interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 def he_weights(layer: nn.Module) -> None:
