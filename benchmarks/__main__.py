@@ -20,8 +20,9 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="smaller sizes, within 10 minutes on 2 cores")
     parser.add_argument("--minutes", type=float, help="art: to train each recipe, in either form")
     parser.add_argument("--only", help="art: recipes, with commas")
+    parser.add_argument("--side", type=int, help="art: of the pictures that painters learn from, in pixels")
     chosen = parser.parse_args()
-    wishes = {name: value for name in ("minutes", "only") if (value := getattr(chosen, name)) is not None}
+    wishes = {name: value for name in ("minutes", "only", "side") if (value := getattr(chosen, name)) is not None}
     if wishes and chosen.name != "art":
         parser.error(f"--{' and --'.join(wishes)}: of art alone")
     # Behind the project's own packages, so that a peer never brings another version of what we run on.

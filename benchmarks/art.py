@@ -4,8 +4,9 @@ BAREN_PICTURES names a folder with landscape, ukiyoe, abstract, anime_faces and 
 on the same shards: ours as params.yaml and REAL have it (on a GPU, as params.full.yaml), and plainly, with networks of
 the same size and the article's settings, which are the recipe's defaults, in float32 and without averaging. Without a
 GPU the two forms are trained side by side, each on half of the cores. Both are judged on held-out pictures, and so are,
-beside a painter, the photo as it is and the photo recoloured. Everything stays in .scratch/art/RECIPE, curves and grids
-as pages of the report.
+beside a painter, the photo as it is and the photo recoloured. Painters also learn from squares of larger pictures, of
+`side` px, and are then judged on those whole. Everything stays in .scratch/art/RECIPE, curves and grids as pages of the
+report.
 """
 
 import json
@@ -82,14 +83,19 @@ class Judged:
     metrics: Mapping[str, float]
 
 
-def main(quick: bool = False, minutes: float | None = None, only: str = "") -> dict[str, float]:
-    """Figures of each recipe named in `only` (all of them), trained `minutes` in either form; `quick` takes one."""
+def main(
+    quick: bool = False, minutes: float | None = None, only: str = "", side: int | None = None
+) -> dict[str, float]:
+    """Figures of each recipe named in `only` (all of them), trained `minutes` in either form; `quick` takes one.
+
+    `side` takes pictures of so many pixels, by painters alone.
+    """
     pictures = os.environ.get("BAREN_PICTURES")
     if not pictures:
         print("BAREN_PICTURES names no folder of real pictures: nothing to train on")
         return {}
     blocks = yaml.safe_load((ROOT / ("params.full.yaml" if torch.cuda.is_available() else "params.yaml")).read_text())
-    wanted = only.split(",") if only else list(blocks["recipes"])
+    wanted = only.split(",") if only else [name for name, (one, other) in FOLDERS.items() if not side or one != other]
     figures: dict[str, float] = {}
     for name in wanted:
         folders = [Path(pictures) / folder for folder in FOLDERS.get(name, ())]
@@ -98,8 +104,9 @@ def main(quick: bool = False, minutes: float | None = None, only: str = "") -> d
             continue
         ours = block_of(name, blocks["recipes"][name])
         seconds = 60 * (minutes or (1 if quick else 20))
-        judged = _both(name, {"ours": ours, "plain": plain_of(ours)}, folders, seconds)
-        figures |= _told(name, judged)
+        work = WORK / (f"{name}{side}" if side else name)
+        judged = _both(work, name, {"ours": ours, "plain": plain_of(ours)}, folders, seconds, side)
+        figures |= _told(work, judged)
     return figures
 
 
@@ -120,24 +127,32 @@ def plain_of(block: Block) -> Block:
     return {**block, "networks": networks, "train": {**PLAIN, "seed": block["train"]["seed"]}}
 
 
-def _both(name: str, blocks: Mapping[str, Block], folders: Sequence[Path], seconds: float) -> dict[str, Judged]:
+def _both(
+    work: Path, name: str, blocks: Mapping[str, Block], folders: Sequence[Path], seconds: float, side: int | None
+) -> dict[str, Judged]:
     """Train and judge both forms on the same shards; beside each other, unless they would share one GPU or core."""
-    sets = {folder.name: set_of(folder, blocks["ours"]["networks"]["side"]) for folder in folders}
-    shutil.rmtree(WORK / name, ignore_errors=True)
+    learned = blocks["ours"]["networks"]["side"]
+    sets = {folder.name: set_of(folder, side or learned) for folder in folders}
+    shutil.rmtree(work, ignore_errors=True)
+    tasks: dict[str, tuple[Path, str, Block, Block, float]] = {}
     for form, block in blocks.items():
-        (WORK / name / form / "data").mkdir(parents=True)
-        write_params(WORK / name / form, name, block, sets)
+        cropped = {**block, "train": {**block["train"], "crop": learned}}
+        (work / form / "data").mkdir(parents=True)
+        write_params(work / form, name, cropped, sets)
+        tasks[form] = (work / form, name, cropped, sets, seconds)
     for picture_set in sets:
         for step in ("scrape", "prepare", "shard"):
-            _door(WORK / name / "ours", step, picture_set)
+            _door(work / "ours", step, picture_set)
     for folder in ("1-raw", "2-prepared", "3-shards"):
-        (WORK / name / "plain/data" / folder).symlink_to(WORK / name / "ours/data" / folder)
-    work = [(name, form, block, sets, seconds) for form, block in blocks.items()]
+        (work / "plain/data" / folder).symlink_to(work / "ours/data" / folder)
     cores = sorted(os.sched_getaffinity(0))
-    if torch.cuda.is_available() or len(cores) < len(work):
-        return {form: _judged(name, form, *rest) for name, form, *rest in work}
-    with ProcessPoolExecutor(len(work), get_context("spawn")) as pool:
-        running = {one[1]: pool.submit(_on, cores[place :: len(work)], *one) for place, one in enumerate(work)}
+    if torch.cuda.is_available() or len(cores) < len(tasks):
+        return {form: _judged(*task) for form, task in tasks.items()}
+    with ProcessPoolExecutor(len(tasks), get_context("spawn")) as pool:
+        running = {
+            form: pool.submit(_on, cores[place :: len(tasks)], *task)
+            for place, (form, task) in enumerate(tasks.items())
+        }
         return {form: future.result() for form, future in running.items()}
 
 
@@ -148,9 +163,8 @@ def _on(cores: Sequence[int], *work: Any) -> Judged:
     return _judged(*work)
 
 
-def _judged(name: str, form: str, block: Block, sets: Block, seconds: float) -> Judged:
+def _judged(here: Path, name: str, block: Block, sets: Block, seconds: float) -> Judged:
     """Train for about `seconds` and judge one form, each stage by the door that the DAG calls."""
-    here = WORK / name / form
     num = [sum(item.split == "train" for item in read_packed(here / f"data/3-shards/{one}/items")) for one in sets]
     recipe = Params.load(here / "params.yaml").recipe(name)
     batch = min(recipe.train.model_dump()["batch"], min(num) // 2)
@@ -227,8 +241,9 @@ def _door(here: Path, *command: str) -> None:
     subprocess.run([sys.executable, "-m", "pipelines", *command], cwd=here, env=environment, check=True)
 
 
-def _told(name: str, judged: Mapping[str, Judged]) -> dict[str, float]:
+def _told(work: Path, judged: Mapping[str, Judged]) -> dict[str, float]:
     """Print both forms and real pictures against real ones; gives the figures."""
+    name = work.name
     ours, plain = judged["ours"], judged["plain"]
     beside = [suffix for suffix in BESIDE if f"swd{suffix}" in ours.metrics]
     heads = ["ours", "plain", *(BESIDE[suffix] for suffix in beside)]
@@ -239,7 +254,7 @@ def _told(name: str, judged: Mapping[str, Judged]) -> dict[str, float]:
     print(f"{'seconds':<18} {ours.seconds:>10.0f} {plain.seconds:>10.0f}")
     print(f"{'steps':<18} {ours.steps:>10} {plain.steps:>10}")
     for form in judged:
-        print(f"look: {WORK / name / form}/data/7-report/index.html")
+        print(f"look: {work / form}/data/7-report/index.html")
     shown = {
         f"art_{name}_{what}{suffix}": ours.metrics[what + suffix]
         for what in SHOWN
