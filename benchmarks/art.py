@@ -127,6 +127,11 @@ def plain_of(block: Block) -> Block:
     return {**block, "networks": networks, "train": {**PLAIN, "seed": block["train"]["seed"]}}
 
 
+def from_squares(block: Block) -> Block:
+    """The recipe learning from random squares, of the size its networks are for, of pictures that may be larger."""
+    return {**block, "train": {**block["train"], "crop": block["networks"]["side"]}}
+
+
 def _both(
     work: Path, name: str, blocks: Mapping[str, Block], folders: Sequence[Path], seconds: float, side: int | None
 ) -> dict[str, Judged]:
@@ -136,7 +141,7 @@ def _both(
     shutil.rmtree(work, ignore_errors=True)
     tasks: dict[str, tuple[Path, str, Block, Block, float]] = {}
     for form, block in blocks.items():
-        cropped = {**block, "train": {**block["train"], "crop": learned}}
+        cropped = from_squares(block)
         (work / form / "data").mkdir(parents=True)
         write_params(work / form, name, cropped, sets)
         tasks[form] = (work / form, name, cropped, sets, seconds)

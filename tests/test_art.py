@@ -7,6 +7,7 @@ import yaml
 
 from benchmarks import art
 from pipelines.params import Params
+from tasks.errors import ParamsError
 
 RECIPES = yaml.safe_load((art.ROOT / "params.yaml").read_text())["recipes"]
 
@@ -31,3 +32,22 @@ def test_the_plain_form_differs_in_size_alone_from_the_articles(name: str) -> No
     plain = art.plain_of(art.block_of(name, RECIPES[name]))
     assert set(plain["networks"]) <= set(art.SIZES)
     assert set(plain["train"]) == {*art.PLAIN, "seed"}
+
+
+@pytest.mark.parametrize("name", ["travelgan", "cyclegan"])
+def test_painters_learn_from_squares_of_larger_pictures(name: str, tmp_path: Path) -> None:
+    ours = art.block_of(name, RECIPES[name])
+    sets = {folder: art.set_of(tmp_path / folder, 256) for folder in art.FOLDERS[name]}
+    for block in (ours, art.plain_of(ours)):
+        art.write_params(tmp_path, name, art.from_squares(block), sets)
+        assert Params.load(tmp_path / "params.yaml").recipe(name).train.crop == ours["networks"]["side"]
+        art.write_params(tmp_path, name, block, sets)
+        with pytest.raises(ParamsError, match=r"or to more and train\.crop to it"):
+            Params.load(tmp_path / "params.yaml").recipe(name)
+
+
+def test_portraits_are_cut_to_the_face_and_the_rest_is_not() -> None:
+    crops = {
+        folder: art.set_of(Path(folder), 64)["prepare"]["crop"] for pair in art.FOLDERS.values() for folder in pair
+    }
+    assert [folder for folder, crop in crops.items() if crop == "faces"] == ["portraits"]
