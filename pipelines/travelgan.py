@@ -10,7 +10,7 @@ encoder whose first layer each side has for itself, cross-entropy (`loss`), no s
 (`four_patches`), travel and margin ten times the adversarial loss, the margin on squared distances, batches of 16.
 Where the article says nothing (widths, kernels, rates, margin, latent length) the defaults are that code's.
 
-In neither, and on request: a critic of patches at several sizes (`critic`, `scales`), held level at prints (`level`),
+In neither, and on request: a critic of patches at several sizes (`critic`, `scales`), its gradient penalty (`r1`),
 a U-Net that draws no grid (`unet`), the photograph as ground (`ground`), the prints' colours in their shares
 (`colours`), flat skies kept flat (`calm`).
 """
@@ -27,7 +27,7 @@ from torch.nn.functional import avg_pool2d, cosine_similarity, interpolate, leak
 
 from tasks.errors import ParamsError
 from tasks.settings import Settings
-from tasks.train.adversarial import Adversarial, critic_loss, generator_loss, slope_at
+from tasks.train.adversarial import Adversarial, critic_loss, generator_loss, r1_penalty
 from tasks.train.augment import Augment, Operation
 from tasks.train.average import averaged_copy
 from tasks.train.calm import calm_loss
@@ -38,7 +38,7 @@ from tasks.train.spectral import fold_spectrum, normalise_spectrum
 from tasks.train.unets import Ground, PooledUNet, UNet, he_weights, on_ground
 
 KIND: Literal["translation"] = "translation"
-LEVEL_EVERY = 4  # steps from one look at the critic's slope to the next, which then counts as often: half the work
+R1_EVERY = 4  # steps from one gradient penalty to the next, which then counts as often: they cost half a step each
 Name = Literal["generator", "critic", "encoder"]  # of both directions, where there are two
 
 
@@ -105,7 +105,7 @@ class Train(LoopSettings):
     frozen: float = Field(
         0.0, ge=0, le=1
     )  # last share of the run with batch norm as it prints: what is learned is exact
-    level: float = Field(0.0, ge=0)  # weight of a critic level at prints; 10 lets a run settle that would circle
+    r1: float = Field(0.0, ge=0)  # weight of the critic's gradient penalty at prints; 10 settles what would circle
     colours: float = Field(0.0, ge=0)  # weight of having the prints' colours in the prints' shares
     calm: float = Field(0.0, ge=0)  # weight of leaving flat what is flat in the photograph, so that skies stay skies
     identity: float = Field(0.0, ge=0)  # weight of leaving prints as they are, which keeps colours from trading places
@@ -263,12 +263,11 @@ class TravelGan(Recipe):
             losses.append(critic_loss(self.train.loss, of_real, run(way.critic, self.augment(one.detach()))))
             self.augment.watch(of_real)
         loss = torch.stack(losses).mean()
-        slopes = [slope_at(run, way.critic, pictures[way.target]) for way in self.ways if self._levels_at(step)]
-        self.descend("critic", loss + self.train.level * LEVEL_EVERY * sum(slopes) / (2 * len(self.ways)))
+        penalty = loss.new_zeros(())
+        if self.train.r1 > 0 and step % R1_EVERY == 0:
+            penalty = torch.stack([r1_penalty(run, way.critic, pictures[way.target]) for way in self.ways]).mean()
+        self.descend("critic", loss + R1_EVERY * self.train.r1 * penalty)
         return loss.detach()
-
-    def _levels_at(self, step: int) -> bool:
-        return self.train.level > 0 and step % LEVEL_EVERY == 0
 
     def _learn(self, way: Way, pictures: Pictures, painted: Tensor, run: Run) -> dict[str, Tensor]:
         """Both losses go back to the paintings; there the two gradients are averaged, and their mean goes on."""

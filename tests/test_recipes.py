@@ -44,7 +44,7 @@ ROWS = [
     Row(
         travelgan,
         {"side": SIDE, "filters": 4, "levels": 2, "latent": 8, "directions": "both"},
-        {"frozen": 0.4, "calm": 1.0, "colours": 1.0, "level": 1.0},
+        {"frozen": 0.4, "calm": 1.0, "colours": 1.0, "r1": 1.0},
     ),
     Row(cyclegan, {"side": SIDE, "filters": 4, "blocks": 1}, {"pool": 6}),
     Row(

@@ -11,7 +11,7 @@ from tiny_run import Pictures, small
 from torch import Tensor, nn
 
 from tasks.errors import ParamsError
-from tasks.train.adversarial import slope_at
+from tasks.train.adversarial import r1_penalty
 from tasks.train.average import averaged_copy, decay_at, measure_statistics, update_average
 from tasks.train.board import as_grid
 from tasks.train.calm import calm_loss
@@ -76,7 +76,7 @@ def test_the_colour_loss_leads_colours_to_the_prints() -> None:
     assert float(colour_loss(painted, prints).detach()) < first / 5
 
 
-def test_the_slope_of_a_critic_that_adds_up_is_that_of_its_weights() -> None:
+def test_the_penalty_of_a_critic_that_adds_up_is_that_of_its_weights() -> None:
     critic = nn.Conv2d(3, 1, 1)
     pictures = torch.rand(5, 3, 4, 6)
 
@@ -84,11 +84,11 @@ def test_the_slope_of_a_critic_that_adds_up_is_that_of_its_weights() -> None:
         assert twice  # its gradient is derived once more
         return network(*inputs)
 
-    slope = slope_at(run, critic, pictures)
-    assert float(slope.detach()) == pytest.approx(float(critic.weight.detach().square().sum()) / 24, rel=1e-5)
-    slope.backward()
+    penalty = r1_penalty(run, critic, pictures)
+    assert float(penalty.detach()) == pytest.approx(float(critic.weight.detach().square().sum()) / 48, rel=1e-5)
+    penalty.backward()
     assert critic.weight.grad is not None
-    assert torch.allclose(critic.weight.grad, critic.weight / 12)
+    assert torch.allclose(critic.weight.grad, critic.weight / 24)
     assert not pictures.requires_grad
 
 

@@ -40,13 +40,13 @@ def generator_loss(kind: Adversarial, fake: Tensor) -> Tensor:
             return (fake - 1).square().mean()
 
 
-def slope_at(run: Run, critic: nn.Module, pictures: Tensor) -> Tensor:
-    """How steep a critic is at `pictures`, [B,3,H,W]: the mean squared length of the gradient of each one's mean logit.
+def r1_penalty(run: Run, critic: nn.Module, real: Tensor) -> Tensor:
+    """Half the mean squared length of the gradient of a picture's mean logit, at real pictures [B,3,H,W].
 
-    A critic that is held level at real pictures lets the two networks settle instead of circling (Mescheder et al.
-    2018, Which Training Methods for GANs do actually Converge?, arXiv:1801.04406, section 4.1).
+    A critic that is level there lets the two networks settle instead of circling (Mescheder et al. 2018, Which Training
+    Methods for GANs do actually Converge?, arXiv:1801.04406, section 4.1).
     """
-    at = pictures.detach().requires_grad_()
+    at = real.detach().requires_grad_()
     logits = run(critic, at, twice=True).flatten(1).mean(dim=1)
     (slope,) = torch.autograd.grad(logits.sum(), at, create_graph=True)
-    return slope.square().sum(dim=(1, 2, 3)).mean()
+    return slope.square().sum(dim=(1, 2, 3)).mean() / 2
