@@ -2,8 +2,7 @@
 
 A critic that finds texture everywhere in prints asks for it in skies too; this holds against it. It is the smoothness
 that Godard et al. 2017 (arXiv:1609.03677, section 3.3) ask of depth, weighted by the gradient of the picture; but with
-one gradient for both directions, since lines along one of them would else cost half of what other strokes do, and a
-network draws what is cheap: a plaid.
+one gradient for both directions, since lines along rows and columns would else cost less than slanted ones.
 """
 
 from torch import Tensor
