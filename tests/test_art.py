@@ -13,6 +13,21 @@ RECIPES = yaml.safe_load((art.ROOT / "params.yaml").read_text())["recipes"]
 
 
 @pytest.mark.parametrize("name", RECIPES)
+def test_what_real_pictures_ask_for_holds_at_full_size_too(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = yaml.safe_load((art.ROOT / "params.full.yaml").read_text())["recipes"][name]
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    ours = art.block_of(name, full)
+    sizes = [{key: block["networks"].get(key) for key in art.SIZES} for block in (ours, full)]
+    assert sizes[0] == sizes[1]
+    sets = {folder: art.set_of(tmp_path / folder, full["networks"]["side"]) for folder in art.FOLDERS[name]}
+    for block in (ours, art.plain_of(ours)):
+        art.write_params(tmp_path, name, block, sets)
+        assert Params.load(tmp_path / "params.yaml").recipe(name).train.population.seeds == 1
+
+
+@pytest.mark.parametrize("name", RECIPES)
 def test_both_forms_of_a_recipe_are_sound(name: str, tmp_path: Path) -> None:
     ours = art.block_of(name, RECIPES[name])
     side = ours["networks"]["side"]
