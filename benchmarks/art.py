@@ -36,8 +36,9 @@ FOLDERS = {
     "travelgan": ("landscape", "ukiyoe"), "cyclegan": ("landscape", "abstract"), "anime": ("anime_faces",) * 2,
     "progressive": ("abstract",) * 2, "portraits": ("portraits",) * 2,
 }  # fmt: skip
-# the article cropped to the face; a few hundred are too few to learn where a face may stand
-PREPARE: Mapping[str, Mapping[str, Any]] = {"portraits": {"crop": "faces", "faces": {"align": True}}}
+# the article cropped to the face; a few hundred are too few to learn where a face may stand, and most show little more
+# than a face, so that a wide margin would be filled with its mirror image
+PREPARE: Mapping[str, Mapping[str, Any]] = {"portraits": {"crop": "faces", "faces": {"align": True, "margin": 0.1}}}
 SIZES = ("side", "first", "filters", "widest", "levels", "blocks", "critic_layers", "latent", "noise", "features")
 PLAIN = {"precision": "float32", "layout": "contiguous", "average_half_life": 0}
 SHOWN = ("swd", "palette", "rkid", "ms_ssim", "duplicates", "copies", "content_luminance", "content_edges")
