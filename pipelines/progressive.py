@@ -43,9 +43,9 @@ class Networks(Settings):
     filters: int = Field(32, ge=1)  # of the layers at 64 px, half as many at 128; the DCGAN's 32, NVIDIA's 256
     widest: int = Field(512, ge=4)  # filters that no layer has more of
     noise: int = Field(100, ge=1)  # length of the vector that a painting is made from; NVIDIA's 512
-    # karras: NVIDIA's repeats pixels, and the edges of what is repeated grow to a weave; even interpolates, as its
-    # successor does (Karras et al. 2019, arXiv:1812.04948, section 2), and paints forms within minutes
-    enlarge: Literal["repeated", "even"] = "repeated"
+    # karras: nearest is NVIDIA's, and the edges of the pixels that it repeats grow to a weave; bilinear is that of its
+    # successor (Karras et al. 2019, arXiv:1812.04948, section 2), and paints forms within minutes
+    enlarge: Literal["nearest", "bilinear"] = "nearest"
     group: int = Field(4, ge=1)  # karras: pictures among which the minibatch deviation is taken
 
     @model_validator(mode="after")
@@ -57,6 +57,11 @@ class Networks(Settings):
             allowed = f"a first of {SMALLEST[self.form]} to {self.side}"
             raise ValueError(
                 f"the form {self.form!r} does not grow from {self.first} to {self.side} px; take {allowed}"
+            )
+        if self.enlarge != "nearest" and self.form == "plain":
+            raise ValueError(
+                f"enlarge is {self.enlarge!r}, and the form 'plain' enlarges by transposed convolutions; "
+                "take form 'karras', or leave enlarge out"
             )
         if self.filters * 64 < self.side:
             raise ValueError(f"{self.filters} filters at 64 px leave none at {self.side} px; raise filters")
@@ -184,7 +189,7 @@ class _Karras:
 
     def __init__(self, shapes: Networks) -> None:
         self.width, self.noise, self.group = shapes.width, shapes.noise, shapes.group
-        self.mode = "bilinear" if shapes.enlarge == "even" else "nearest"
+        self.enlarge = shapes.enlarge
 
     def base(self) -> nn.Module:
         wide = self.width(4)
@@ -194,7 +199,9 @@ class _Karras:
     def enlarging(self, side: int) -> nn.Module:
         before, after = self.width(side // 2), self.width(side)
         first, second = self._layer(before, after), self._layer(after, after)
-        return nn.Sequential(nn.Upsample(scale_factor=2.0, mode=self.mode), *first, PixelNorm(), *second, PixelNorm())
+        return nn.Sequential(
+            nn.Upsample(scale_factor=2.0, mode=self.enlarge), *first, PixelNorm(), *second, PixelNorm()
+        )
 
     def head(self, side: int) -> nn.Module:
         return EqualConv(self.width(side), 3, 1, gain=1.0)

@@ -61,6 +61,20 @@ def test_painters_learn_from_squares_of_larger_pictures(name: str, tmp_path: Pat
             Params.load(tmp_path / "params.yaml").recipe(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "side", "said"),
+    [("anime", 256, "it paints from noise"), ("travelgan", 32, "take a multiple of 64"), ("cyclegan", 100, "multiple")],
+)
+def test_a_side_that_does_not_fit_a_recipe_is_said(
+    name: str, side: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in art.FOLDERS[name]:
+        (tmp_path / folder).mkdir(exist_ok=True)
+    monkeypatch.setenv("BAREN_PICTURES", str(tmp_path))
+    assert art.main(only=name, side=side) == {}
+    assert said in capsys.readouterr().out
+
+
 def test_portraits_are_cut_to_the_face_and_the_rest_is_not() -> None:
     crops = {
         folder: art.set_of(Path(folder), 64)["prepare"]["crop"] for pair in art.FOLDERS.values() for folder in pair

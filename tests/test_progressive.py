@@ -204,6 +204,7 @@ def test_layers_by_hand() -> None:
         ({"side": 32, "first": 64}, "the form 'plain' does not grow from 64 to 32 px; take a first of 8 to 32"),
         ({"first": 4}, "the form 'plain' does not grow from 4 to 256 px; take a first of 8 to 256"),
         ({"filters": 2}, "2 filters at 64 px leave none at 256 px; raise filters"),
+        ({"enlarge": "bilinear"}, "enlarge is 'bilinear', and the form 'plain' enlarges by transposed convolutions"),
     ],
 )
 def test_impossible_networks_are_said(networks: dict[str, Any], sentence: str) -> None:
@@ -224,6 +225,16 @@ def test_settings_that_contradict_each_other_are_said(
 ) -> None:
     with pytest.raises(ParamsError, match=f"^recipes.progressive.train.{sentence}"):
         tiny(networks, **settings)
+
+
+def test_enlarging_repeats_pixels_or_interpolates_as_params_say() -> None:
+    ramp = torch.tensor([0.0, 1.0]).expand(1, 8, 2, 2)
+    rows: dict[str, list[float]] = {}
+    for enlarge in ("nearest", "bilinear"):
+        recipe = tiny({**KARRAS, "enlarge": enlarge})
+        (upsample, *_) = (module for module in recipe.generator.modules() if isinstance(module, nn.Upsample))
+        rows[enlarge] = upsample(ramp)[0, 0, 0].tolist()
+    assert rows == {"nearest": [0, 0, 1, 1], "bilinear": [0, 0.25, 0.75, 1]}
 
 
 def test_a_fading_longer_than_its_level_is_said_before_the_first_step() -> None:
