@@ -51,9 +51,9 @@ def test_the_plain_form_differs_in_size_alone_from_the_articles(name: str) -> No
 
 @pytest.mark.parametrize("name", ["travelgan", "cyclegan"])
 def test_painters_learn_from_squares_of_larger_pictures(name: str, tmp_path: Path) -> None:
-    ours = art.block_of(name, RECIPES[name])
+    ours = art.block_of(name, RECIPES[name], squares=True)
     sets = {folder: art.set_of(tmp_path / folder, 256) for folder in art.FOLDERS[name]}
-    for block in (ours, art.plain_of(ours)):
+    for block in (ours, art.plain_of(art.block_of(name, RECIPES[name]))):
         art.write_params(tmp_path, name, art.from_squares(block), sets)
         assert Params.load(tmp_path / "params.yaml").recipe(name).train.crop == ours["networks"]["side"]
         art.write_params(tmp_path, name, block, sets)

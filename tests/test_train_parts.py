@@ -114,6 +114,20 @@ def test_a_network_that_enlarges_draws_no_lines_into_an_even_slope(folded: bool)
     assert float(first.diff(dim=3).abs().mean()) < 0.5 * float(first.abs().mean())  # 1.2 where pixels are repeated
 
 
+@pytest.mark.parametrize(("levels", "sees"), [(1, 36), (2, 76)])
+def test_a_shallow_network_sees_no_further_than_a_stroke(levels: int, sees: int) -> None:
+    torch.manual_seed(0)
+    network = PooledUNet(4, levels, "none", folded=True).apply(he_weights)
+    pictures = torch.rand(1, 3, 96, 96, requires_grad=True)
+    reach = 0
+    for column in range(40, 48):  # of every place among pixels that are pooled together
+        (slope,) = torch.autograd.grad(network(pictures)[..., column].sum(), pictures)
+        seen = slope.abs().sum(dim=(0, 1, 2)).nonzero()
+        reach = max(reach, int(seen.max() - seen.min()) + 1)
+    assert reach <= sees
+    assert reach > sees / 2
+
+
 def test_rates_stand_then_fall_to_zero() -> None:
     assert [share_at(step, 8, 0.5) for step in range(9)] == [1.0] * 5 + [0.75, 0.5, 0.25, 0.0]
     assert {share_at(step, 8, 1.0) for step in range(9)} == {1.0}
