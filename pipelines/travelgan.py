@@ -52,9 +52,7 @@ class Networks(Settings):
         "one"  # both: another generator and critic learn to paint prints as photographs
     )
     filters: int = Field(64, ge=4)  # of the first layer of each network
-    # halvings of the U-Net; the widest is 4 x filters. What it sees of a picture it can draw from: one that sees little
-    # (1, folded: 36 px) paints strokes, and no figures into skies
-    levels: int = Field(5, ge=1, le=7)
+    levels: int = Field(5, ge=1, le=7)  # halvings of the U-Net; with few it sees strokes alone (1, folded: 36 px)
     # strided as in the paper's code, pooled as the article words it, folded the same of four pixels as one: a quarter
     # of the work
     unet: Literal["strided", "pooled", "folded"] = "strided"

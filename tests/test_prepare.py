@@ -61,11 +61,16 @@ def raw_folder(folder: Path, sizes: Sequence[tuple[int, int]], more: Sequence[Sc
 
 
 def prepared(
-    raw: Path, out: Path, executor: Executor | None = None, curation: Path | None = None, **settings: Any
+    raw: Path,
+    out: Path,
+    executor: Executor | None = None,
+    curation: Path | None = None,
+    memory: Path | None = None,
+    **settings: Any,
 ) -> list[Prepared]:
     run(
         picture_set="photos", raw=raw, out=out, settings=Prepare(**{"side": 32, **settings}),
-        executor=executor or Here(), progress=Progress(), curation=curation,
+        executor=executor or Here(), progress=Progress(), curation=curation, memory=memory,
     )  # fmt: skip
     return list(read_prepared(out / "items"))
 

@@ -3,11 +3,20 @@
 No pixel is stored here: the ledger names squares of the originals, and the shard step cuts them.
 """
 
+import itertools
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tasks.prepare.settings import Prepare
 from tasks.progress import Progress
+from tasks.rows import Scraped
+
+if TYPE_CHECKING:
+    from tasks.prepare.copies import Decision
+    from tasks.prepare.curation import Verdict
 
 
 def run(
@@ -19,24 +28,24 @@ def run(
     executor: Executor,
     progress: Progress,
     curation: Path | None = None,
+    memory: Path | None = None,
 ) -> None:
     """Decide on every candidate in `raw` (data/1-raw/SET) and write `out` (data/2-prepared/SET).
 
-    `curation` names the CSV with a person's verdicts; it is created where it is missing. The ledger is the same, byte
-    for byte, for any executor and any number of workers. Raises BarenError where there is no candidate, or none is
-    kept; ParamsError for a verdict that makes no sense.
+    `curation` names the CSV with a person's verdicts; it is created where it is missing. `memory` names a folder where
+    judgements are remembered, so that bytes judged before are not opened again. The ledger is the same, byte for byte,
+    for any executor, any number of workers, with a memory or without. Raises BarenError where there is no candidate, or
+    none is kept; ParamsError for a verdict that makes no sense.
     """
     from tasks.prepare.copies import without_copies
     from tasks.prepare.curation import read_curation
     from tasks.prepare.datasheet import describe
-    from tasks.prepare.decide import Decider, crashed
     from tasks.prepare.ledger import candidates, report_of, require_some, write
-    from tasks.workers import each
 
     rows, known = candidates(raw)
     verdicts = read_curation(curation, known) if curation is not None else {}
-    work = each(executor, Decider(raw, settings), ((row, verdicts.get(row.id)) for row in rows), crashed)
-    decisions = list(progress.track(work, f"prepare {picture_set}", len(rows)))
+    with closing(_decisions(rows, verdicts, raw, settings, executor, memory)) as work:
+        decisions = list(progress.track(work, f"prepare {picture_set}", len(rows)))
     ledger = without_copies(decisions, settings.duplicates)
     require_some(picture_set, ledger)
     kept = {row.picture for row in ledger if row.outcome == "kept"}
@@ -47,3 +56,29 @@ def run(
         f"prepare {picture_set}: {report['kept']:,} of {len(rows):,} pictures kept"
         + "".join(f", {count:,} {reason}" for reason, count in report["refused"].items())
     )
+
+
+def _decisions(
+    rows: Sequence[Scraped], verdicts: Mapping[str, "Verdict"], raw: Path, settings: Prepare, executor: Executor,
+    memory: Path | None,
+) -> Generator["Decision"]:  # fmt: skip
+    """The decision on each of `rows`, in their order; what was never judged is judged by the executor's workers."""
+    from tasks.prepare.decide import CRASHED, Judge, crashed, decided_unseen, file_of
+    from tasks.prepare.earlier import remembered
+    from tasks.workers import each
+
+    unseen = [decided_unseen(row, verdicts.get(row.id), settings.licences) for row in rows]
+    files = [file_of(row, row.id in verdicts) for row, decision in zip(rows, unseen, strict=True) if decision is None]
+    with remembered(memory, settings) as earlier:
+        new = [file not in earlier for file in files]
+        judged = each(executor, Judge(raw, settings), itertools.compress(files, new), crashed)
+        looked_at = iter(zip(files, new, strict=True))
+        for row, decision in zip(rows, unseen, strict=True):
+            if decision is not None:
+                yield decision
+                continue
+            file, is_new = next(looked_at)
+            judgement = next(judged) if is_new else earlier.of(file)
+            if is_new and judgement is not CRASHED:  # what was short of memory may have more the next time
+                earlier.keep(file, judgement)
+            yield judgement.decision(row, file.by_hand)

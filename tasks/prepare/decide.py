@@ -1,7 +1,7 @@
-"""The decision on one picture: kept with its crops, or refused under a named reason. Runs in any worker."""
+"""What a file's bytes decide: the squares to cut from the picture, or why there are none. Runs in any worker."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tasks.errors import PictureRefused
@@ -10,7 +10,7 @@ from tasks.prepare.borders import sound_part
 from tasks.prepare.copies import Decision
 from tasks.prepare.crop import Box, centre, fit, tiles, whole
 from tasks.prepare.curation import Verdict
-from tasks.prepare.datasheet import colours
+from tasks.prepare.datasheet import Colours, colours
 from tasks.prepare.likeness import perceptual_hash
 from tasks.prepare.settings import Prepare
 from tasks.prepare.worth import measure, require_worth
@@ -18,52 +18,66 @@ from tasks.rows import Crop, Prepared, Scraped
 
 LEAST = 512  # pixels of the short side at which a picture is judged, where it is to be resized anyway
 
-Candidate = tuple[Scraped, Verdict | None]
+
+@dataclass(frozen=True)
+class File:
+    """A picture that is to be looked at."""
+
+    path: str  # relative to data/1-raw/SET
+    sha256: str
+    by_hand: bool  # a person said "keep"
 
 
 @dataclass(frozen=True)
-class Decider:
-    """Decides by `settings` on files under `raw`; it pickles, so that it can be sent to another process."""
+class Judgement:
+    """What a file's bytes decide; whose it is, and what other pictures there are, has no part in it."""
+
+    reason: str = ""  # it is refused for; "" where it is kept
+    detail: str = ""
+    crops: tuple[tuple[Crop, float | None], ...] = ()  # each with its detector's score
+    measures: Mapping[str, float] = field(default_factory=dict[str, float])
+    likeness: int = 0
+    area: int = 0
+    colours: Colours | None = None
+
+    def decision(self, row: Scraped, by_hand: bool) -> Decision:
+        """The decision on `row`, whose bytes these are."""
+        if self.reason:
+            return refused(row, self.reason, self.detail)
+        return Decision(kept(row, self.crops, self.measures), self.likeness, self.area, by_hand, self.colours)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Judges files under `raw` by `settings`; it pickles, so that it can be sent to another process."""
 
     raw: Path
     settings: Prepare
 
-    def __call__(self, candidate: Candidate) -> Decision:
-        """What is to become of one candidate, as far as it can be told without looking at the others."""
-        row, verdict = candidate
-        if verdict is not None and verdict.decision == "reject":
-            return refused(row, "rejected by hand", verdict.reason)
-        if row.outcome != "kept" or row.file is None:
-            return refused(row, row.reason or "not fetched")
-        by_hand = verdict is not None
-        licences = self.settings.licences
-        if licences and row.origin.licence not in licences and not by_hand:
-            return refused(row, "licence", row.origin.licence)
+    def __call__(self, file: File) -> Judgement:
+        """What the bytes of one file decide."""
         try:
-            return self._decide(row, row.file, by_hand)
+            return self._judged(file)
         except PictureRefused as refusal:
-            return refused(row, refusal.reason, refusal.detail)
+            return Judgement(refusal.reason, refusal.detail)
 
-    def _decide(self, row: Scraped, file: str, by_hand: bool) -> Decision:
+    def _judged(self, file: File) -> Judgement:
         settings = self.settings
-        picture, scale = self._opened(self.raw / file)
+        picture, scale = self._opened(self.raw / file.path)
         height, width = picture.shape[:2]
         box = sound_part(picture) if settings.trim else Box(0, 0, width, height)
         sound = picture[box.top : box.bottom, box.left : box.right]
         measures = measure(sound)
-        if not by_hand:
+        if not file.by_hand:
             require_worth(measures, settings.worth)
         matte = settings.limits.matte
         crops = [(replace(_at_full_size(crop, scale), matte=matte), score) for crop, score in self._crops(picture, box)]
         if settings.trim:
             measures["trimmed"] = round(1 - box.width * box.height / (width * height), 4)
-        return Decision(
-            rows=kept(row, crops, measures),
-            likeness=perceptual_hash(sound),
-            area=round(box.width * box.height * scale**2),
-            by_hand=by_hand,
-            colours=colours(sound),
-        )
+        return Judgement(
+            crops=tuple(crops), measures=measures, likeness=perceptual_hash(sound),
+            area=round(box.width * box.height * scale**2), colours=colours(sound),
+        )  # fmt: skip
 
     def _opened(self, path: Path) -> tuple[Pixels, float]:
         """The picture to judge, and how many pixels of the original one of its pixels stands for."""
@@ -90,7 +104,26 @@ class Decider:
                 return list(face_crops(picture, self.settings.faces, side, self.settings.max_crops))
 
 
-def kept(row: Scraped, crops: list[tuple[Crop, float | None]], measures: Mapping[str, float]) -> tuple[Prepared, ...]:
+def file_of(row: Scraped, by_hand: bool) -> File:
+    """The file of a row that has one."""
+    assert row.file is not None, f"{row.id} has no file to look at"
+    return File(row.file, row.sha256, by_hand)
+
+
+def decided_unseen(row: Scraped, verdict: Verdict | None, licences: tuple[str, ...]) -> Decision | None:
+    """The decision on a candidate that needs no look at it; None where its bytes decide."""
+    if verdict is not None and verdict.decision == "reject":
+        return refused(row, "rejected by hand", verdict.reason)
+    if row.outcome != "kept" or row.file is None:
+        return refused(row, row.reason or "not fetched")
+    if licences and row.origin.licence not in licences and verdict is None:
+        return refused(row, "licence", row.origin.licence)
+    return None
+
+
+def kept(
+    row: Scraped, crops: Sequence[tuple[Crop, float | None]], measures: Mapping[str, float]
+) -> tuple[Prepared, ...]:
     """`row` kept, with the squares to cut from it; `score` among the measures is the detector's."""
     return tuple(
         Prepared(
@@ -114,9 +147,12 @@ def refused(row: Scraped, reason: str, detail: str = "") -> Decision:
     )  # fmt: skip
 
 
-def crashed(candidate: Candidate) -> Decision:
+CRASHED = Judgement("decoder crash")
+
+
+def crashed(_file: File) -> Judgement:
     """The picture killed the process that opened it, twice."""
-    return refused(candidate[0], "decoder crash")
+    return CRASHED
 
 
 def _at_full_size(crop: Crop, scale: float) -> Crop:

@@ -1,0 +1,113 @@
+"""Bytes judged before are not opened again, and nothing else is remembered of a run."""
+
+import shutil
+import signal
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_prepare import Here, broken_decoder, prepared, raw_folder
+
+from tasks.errors import Stopped
+from tasks.files import read_json
+from tasks.workers import Renewable
+
+SIZES = [(50, 40), (20, 20), (90, 70), (64, 64), (120, 33)]
+
+
+class Counting(Here):
+    """Counts what it is given, and stops the run at the one numbered `last`."""
+
+    def __init__(self, last: int = 1000) -> None:
+        self.count, self.last = 0, last
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.count += 1
+        if self.count > self.last:
+            raise Stopped(signal.SIGTERM)
+        return super().submit(fn, *args, **kwargs)
+
+
+def judged(raw: Path, out: Path, memory: Path, **settings: Any) -> int:
+    """How many files were opened to prepare `raw`."""
+    executor = Counting()
+    prepared(raw, out, executor, memory=memory, **settings)
+    return executor.count
+
+
+def same(one: Path, other: Path) -> bool:
+    names = sorted(str(path.relative_to(one)) for path in one.rglob("*") if path.is_file())
+    assert names == sorted(str(path.relative_to(other)) for path in other.rglob("*") if path.is_file())
+    return all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
+
+
+@pytest.mark.parametrize("crop", ["centre", "tiles", "fit", "whole"])
+def test_the_ledger_is_the_same_from_memory(crop: str, tmp_path: Path) -> None:
+    raw, memory = raw_folder(tmp_path / "raw", SIZES), tmp_path / "memory"
+    prepared(raw, tmp_path / "without", crop=crop)
+    assert judged(raw, tmp_path / "first", memory, crop=crop) == len(SIZES)
+    assert judged(raw, tmp_path / "second", memory, crop=crop) == 0
+    assert same(tmp_path / "without", tmp_path / "first")
+    assert same(tmp_path / "without", tmp_path / "second")
+    assert read_json(tmp_path / "second/report.json")["palette"], "colours came back too"
+
+
+def test_what_is_new_is_judged_and_what_is_gone_is_left_out(tmp_path: Path) -> None:
+    memory = tmp_path / "memory"
+    judged(raw_folder(tmp_path / "raw", SIZES[:3]), tmp_path / "first", memory)
+    more = raw_folder(tmp_path / "more", SIZES)
+    prepared(more, tmp_path / "without")
+    assert judged(more, tmp_path / "out", memory) == 2
+    assert same(tmp_path / "without", tmp_path / "out")
+    assert judged(tmp_path / "raw", tmp_path / "again", memory) == 0
+    assert same(tmp_path / "first", tmp_path / "again")
+
+
+def test_other_settings_judge_anew_and_those_the_rows_decide_do_not(tmp_path: Path) -> None:
+    raw, memory = raw_folder(tmp_path / "raw", SIZES), tmp_path / "memory"
+    judged(raw, tmp_path / "out", memory)
+    assert judged(raw, tmp_path / "out", memory, duplicates=-1) == 0
+    assert judged(raw, tmp_path / "out", memory, licences=("unknown",), duplicates=8) == 0
+    assert judged(raw, tmp_path / "out", memory, side=16) == len(SIZES)
+    assert len(list(memory.iterdir())) == 1, "what other settings judged is not kept for ever"
+
+
+def test_a_persons_word_is_heard_over_an_earlier_judgement(tmp_path: Path) -> None:
+    raw, memory, words = raw_folder(tmp_path / "raw", SIZES), tmp_path / "memory", tmp_path / "words.csv"
+    worth = {"worth": {"max_aspect": 1.5}}
+    before = prepared(raw, tmp_path / "before", memory=memory, **worth)
+    assert before[4].reason == "odd aspect"
+    words.write_text("id,verdict,reason\nfolder:0004,keep,a pillar print\nfolder:0000,reject,blurred\n")
+    after = prepared(raw, tmp_path / "after", memory=memory, curation=words, **worth)
+    assert [row.reason for row in after] == ["rejected by hand", *(row.reason for row in before[1:4]), ""]
+
+
+def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
+    raw, memory = raw_folder(tmp_path / "raw", [(50, 40)] * 80), tmp_path / "memory"
+    with pytest.raises(Stopped):
+        prepared(raw, tmp_path / "out", Counting(70), memory=memory)
+    assert not (tmp_path / "out").exists()
+    left = judged(raw, tmp_path / "out", memory)
+    assert 10 <= left < 80
+
+
+def test_a_damaged_memory_is_begun_anew(tmp_path: Path) -> None:
+    raw, memory = raw_folder(tmp_path / "raw", SIZES), tmp_path / "memory"
+    judged(raw, tmp_path / "first", memory)
+    (file,) = memory.iterdir()
+    file.write_bytes(b"not a database, whatever its name says" * 100)
+    assert judged(raw, tmp_path / "second", memory) == len(SIZES)
+    assert judged(raw, tmp_path / "second", memory) == 0
+    assert same(tmp_path / "first", tmp_path / "second")
+    shutil.rmtree(memory)
+    assert judged(raw, tmp_path / "third", memory) == len(SIZES)
+
+
+def test_a_picture_that_kills_its_decoder_is_tried_again_the_next_time(tmp_path: Path) -> None:
+    raw, memory = raw_folder(tmp_path / "raw", [(50, 40)] * 4), tmp_path / "memory"
+    with Renewable(lambda: ProcessPoolExecutor(2, get_context("forkserver"), broken_decoder)) as executor:
+        rows = prepared(raw, tmp_path / "out", executor, memory=memory)
+    assert [row.reason for row in rows] == ["", "decoder crash", "", ""]
+    assert judged(raw, tmp_path / "out", memory) == 1
