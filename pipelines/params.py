@@ -158,7 +158,12 @@ class Params:
             built = recipe.module.build(recipe.networks, recipe.train)
         for key, name in (("from", recipe.learns_from), ("to", recipe.learns_to)):
             side = self.picture_set(name).prepare.side
-            shown = min(recipe.train.crop or side, side)
+            shown = recipe.train.crop or side
+            if shown > side:
+                raise ParamsError(
+                    f"params.yaml: recipes.{recipe.name}.train.crop is {shown} and the pictures of {name!r} have {side}"
+                    f" px; take at most that, or raise pictures.{name}.prepare.side"
+                )
             if key in built.reads and shown != built.side:
                 raise ParamsError(
                     f"params.yaml: recipes.{recipe.name}.networks.side is {built.side} and it is shown {shown} px of "

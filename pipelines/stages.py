@@ -196,18 +196,24 @@ def _measure_translation(recipe: RecipeParams, painters: Mapping[str, Any], abou
     import numpy as np
 
     from tasks.evaluate import translation
+    from tasks.infer.probe import probe
     from tasks.woodblock import render
 
     photos = pictures_of(recipe, "from", "held_out", recipe.evaluate.pictures, progress)
-    known = recipe.evaluate.answer == "woodblock"
+    prints = pictures_of(recipe, "to", "held_out", recipe.evaluate.pictures, progress)
+    known = pictures_of(recipe, "to", "train", recipe.evaluate.known, progress)
+    if recipe.train.crop:  # pictures may be larger: of two sides, or of one that the painter does not give back
+        side = min(photos.shape[1], prints.shape[1])
+        side -= side % probe(painters["best"]).stride
+        photos, prints, known = (middle(pictures, side) for pictures in (photos, prints, known))
     translation.run(
         paint=painters["best"],
         last=painters["last"],
         untrained=painters["untrained"],
         photos=photos,
-        prints=pictures_of(recipe, "to", "held_out", recipe.evaluate.pictures, progress),
-        answers=np.stack([render(photo) for photo in photos]) if known else None,
-        known=pictures_of(recipe, "to", "train", recipe.evaluate.known, progress),
+        prints=prints,
+        answers=np.stack([render(photo) for photo in photos]) if recipe.evaluate.answer == "woodblock" else None,
+        known=known,
         about=about,
         out=DATA / "5-metrics" / recipe.name,
         settings=recipe.evaluate,
@@ -238,7 +244,10 @@ def _measure_noise(recipe: RecipeParams, painters: Mapping[str, Any], about: Any
 
 
 def pictures_of(recipe: RecipeParams, key: str, split: Split, most: int, progress: Progress) -> Any:
-    """The first `most` pictures of a split, uint8 [N, side, side, 3]; raises BarenError where there is none."""
+    """The first `most` pictures of a split, uint8 [N, side, side, 3]; raises BarenError where there is none.
+
+    What paints from noise makes pictures of its own side: where it learns from squares of larger ones, their middle.
+    """
     from tasks.shard.read import ShardSet
 
     with ShardSet(_shards(recipe, key), progress=progress) as shard_set:
@@ -249,7 +258,14 @@ def pictures_of(recipe: RecipeParams, key: str, split: Split, most: int, progres
                 f"{shard_set.name} has no picture of the split {split}; hold {where} of it out "
                 f"(pictures.{shard_set.name}.shard.held_out in params.yaml)"
             )
-        return shard_set.read(rows[:most])
+        pictures = shard_set.read(rows[:most])
+    return middle(pictures, recipe.train.crop) if recipe.module.KIND == "noise" and recipe.train.crop else pictures
+
+
+def middle(pictures: Any, side: int) -> Any:
+    """The square of `side` px in the middle of each of `pictures`: uint8 [N, H, H, 3] -> [N, side, side, 3]."""
+    start = (pictures.shape[1] - side) // 2
+    return pictures[:, start : start + side, start : start + side]
 
 
 def _learned(recipe: RecipeParams, key: str, progress: Progress) -> list[Packed]:

@@ -3,6 +3,8 @@
 import copy
 import json
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,10 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from shard_sets import originals, pack
 
 from pipelines.__main__ import main
+from tasks.rows import Crop
 
 ROOT = Path(__file__).parent.parent
 SET_STEPS = ("scrape", "prepare", "shard")
@@ -93,6 +97,44 @@ def test_a_recipe_from_noise_goes_through_the_same_chain(tmp_path: Path, monkeyp
     assert main(["sample", "anime", "-n", "4", "--best-of", "3"]) == 1
     assert main(["export", "anime"]) == 0
     assert (tmp_path / "prints/anime-onnx/anime.onnx").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("recipe", "networks", "sides", "measured"),
+    [
+        ("portraits", {"side": 16, "filters": 4, "features": 8}, {"faces": 20}, 16),
+        ("cyclegan", {"side": 16, "filters": 4, "blocks": 1, "critic_layers": 1}, {"photos": 19, "prints": 20}, 16),
+        ("cyclegan", {"side": 16, "filters": 4, "blocks": 1, "critic_layers": 1}, {"photos": 20, "prints": 20}, 20),
+    ],
+)
+def test_what_learned_from_squares_of_larger_pictures_is_measured_on_what_it_can_take(
+    recipe: str,
+    networks: dict[str, Any],
+    sides: Mapping[str, int],
+    measured: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A recipe from noise makes pictures of its own side; a painter here takes multiples of 4 px, as of 286 px 284."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tasks.progress.Progress.listen", lambda self: None)
+    Path("data/3-shards").mkdir(parents=True)
+    blocks: dict[str, Any] = {}
+    for name, side in sides.items():
+        rows = [replace(row, crop=Crop(0, 0, side, side, side)) for row in originals(tmp_path / name, range(24))]
+        pack(tmp_path / name, rows, held_out=0.3).rename(f"data/3-shards/{name}")
+        scrape = {"use": "folder", "limit": 24, "contact": "", "query": {"path": "."}}
+        blocks[name] = {"scrape": scrape, "prepare": {"side": side}, "shard": {}}
+    block = {
+        "from": min(sides), "to": max(sides), "networks": networks, "infer": {"draw": 4, "keep": 2},
+        "train": {"epochs": 1, "batch": 8, "crop": 16, "preview_pictures": 4, "device": "cpu"},
+        "evaluate": {"answer": "woodblock" if recipe == "cyclegan" else None},
+    }  # fmt: skip
+    Path("params.yaml").write_text(yaml.safe_dump({"pictures": blocks, "recipes": {recipe: block}, "report": {}}))
+    assert main(["train", recipe]) == 0
+    assert main(["evaluate", recipe]) == 0
+    with Image.open(f"data/5-metrics/{recipe}/pictures.png") as sheet:
+        assert (sheet.width + 4) % (measured * -(-96 // measured) + 4) == 0, sheet.size  # enlarged, and 4 between
 
 
 @pytest.mark.timeout(280)

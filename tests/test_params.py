@@ -54,6 +54,8 @@ def spoil(content: dict[str, Any], place: str, value: Any) -> None:
         ("recipes.travelgan.from", "prints", ["recipes.travelgan", "two picture sets"]),
         ("recipes.travelgan.train.epochs", 0, ["recipes.travelgan.train.epochs", "0", "greater than or equal to 1"]),
         ("recipes.travelgan.train.loss", "lsq", ["recipes.travelgan.train.loss", "'lsq'", "wgan"]),
+        ("recipes.travelgan.train.crop", 512, ["travelgan.train.crop is 512", "'photos' have 64 px", "at most that"]),
+        ("recipes.anime.train.crop", 96, ["anime.train.crop is 96", "'anime' have 48 px", "anime.prepare.side"]),
         ("recipes.travelgan.train.crop", 32, ["travelgan.networks.side is 64", "32 px of 'photos'", "train.crop"]),
         ("pictures.abstract.prepare.side", 48, ["networks.side is 64", "48 px of 'abstract'", "abstract.prepare.side"]),
         ("recipes.travelgan.infer.back", True, ["travelgan paints one way", "directions to 'both'"]),
@@ -72,6 +74,13 @@ def test_a_mistake_is_one_sentence(content: dict[str, Any], place: str, value: A
     sentence = str(error.value)
     assert all(part in sentence for part in told), sentence
     assert "\n" not in sentence
+
+
+def test_squares_of_two_sets_of_larger_pictures_may_be_learned_from(content: dict[str, Any]) -> None:
+    """The one set at 286 px and the other at 256, as it were: evaluate cuts what it compares."""
+    spoil(content, "pictures.photos.prepare.side", 72)
+    spoil(content, "recipes.travelgan.train.crop", 64)
+    assert Params(content).recipe("travelgan").train.crop == 64
 
 
 def test_a_recipe_without_a_file_names_those_there_are(content: dict[str, Any]) -> None:
