@@ -12,7 +12,7 @@ from tasks.errors import ParamsError
 RECIPES = yaml.safe_load((art.ROOT / "params.yaml").read_text())["recipes"]
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", art.FOLDERS)
 def test_what_real_pictures_ask_for_holds_at_full_size_too(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -27,7 +27,7 @@ def test_what_real_pictures_ask_for_holds_at_full_size_too(
         assert Params.load(tmp_path / "params.yaml").recipe(name).train.population.seeds == 1
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", art.FOLDERS)
 def test_both_forms_of_a_recipe_are_sound(name: str, tmp_path: Path) -> None:
     ours = art.block_of(name, RECIPES[name])
     side = ours["networks"]["side"]
@@ -42,7 +42,7 @@ def test_both_forms_of_a_recipe_are_sound(name: str, tmp_path: Path) -> None:
         assert (recipe.train.average_half_life == 0) == (form == "plain"), "the original averages nothing"
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", art.FOLDERS)
 def test_the_plain_form_differs_in_size_alone_from_the_articles(name: str) -> None:
     plain = art.plain_of(art.block_of(name, RECIPES[name]))
     assert set(plain["networks"]) <= set(art.SIZES)
