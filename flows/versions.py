@@ -2,6 +2,7 @@
 
     git checkout TAG && dvc checkout        (dvc pull first, on another machine)
 
+Before that, commit what you changed or put it away (git stash -u): git does not write over a dvc.lock of yours.
 Git's own plumbing writes the commit through an index of its own: the checked-out tree, dirty or not, its index and
 its branch are never touched. A commit holds HEAD's tree with the present dvc.lock, dvc.yaml, params.yaml and curation.
 """
