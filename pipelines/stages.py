@@ -114,7 +114,10 @@ def _train(recipe: RecipeParams, progress: Progress) -> None:
     settings = recipe.train
     out = DATA / "4-models" / recipe.name
     if settings.start is None and (begin := os.environ.get("BAREN_START")):  # a scheduled training's last weights
-        settings = settings.model_copy(update={"start": begin})
+        if settings.population.seeds == 1:
+            settings = settings.model_copy(update={"start": begin})
+        else:  # of one weight's descendants there is nothing to choose
+            progress.say(f"{recipe.name} begins anew: {settings.population.seeds} seeds are trained, to keep the best")
     built = recipe.module.build(recipe.networks, recipe.train)
     device = Precision.of(settings).device
     ranks = Ranks.joined()

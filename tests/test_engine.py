@@ -126,6 +126,64 @@ def test_memory_too_small_for_one_picture_is_said(tmp_path: Path) -> None:
     assert (tmp_path / "scratch/last/checkpoint.json").exists()
 
 
+def test_memory_that_is_too_small_for_the_probe_halves_the_parts_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, batches = travelgan.TravelGan.step, []
+
+    def hungry(recipe: travelgan.TravelGan, *rest: Any) -> Any:
+        batches.append(1)
+        if len(batches) <= 2:  # of the probe's untrained copy, and of the run's first step
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return step(recipe, *rest)
+
+    monkeypatch.setattr(travelgan.TravelGan, "step", hungry)
+    out = trained(tmp_path, small(epochs=1, layout="auto", device="cpu"), Progress(told := io.StringIO()))
+    assert "probing 2 ways" in told.getvalue()
+    assert "networks compute 2 pictures at a time" in told.getvalue()
+    assert read_json(out / "run.json")["engine"]["micro_batch"] == 2
+
+
+def test_a_probe_knows_how_long_the_run_is(tmp_path: Path) -> None:
+    """A recipe that grows refuses a fade that its levels have no room for; a probe's few steps would have none."""
+    settings = progressive.Train(epochs=8, batch=4, fade=40, layout="auto", device="cpu", preview_pictures=4)
+    shapes = progressive.Networks(side=32, first=16, filters=4, widest=8, noise=8)
+    out = trained(tmp_path, settings, Progress(told := io.StringIO()), progressive.build(shapes, settings))
+    assert "probing 2 ways" in told.getvalue()
+    assert read_json(out / "last/checkpoint.json")["step"] == 24
+
+
+def test_moments_follow_their_weights_into_another_layout() -> None:
+    """A fused step pairs weights and moments as they lie in memory, whatever their layouts say."""
+    torch.manual_seed(0)
+    settings = portraits.Train(batch=4, device="cpu", layout="channels_last")
+    recipe = portraits.build(portraits.Networks(side=32, filters=4, features=8), settings)
+    pictures = {"to": Pictures(1).pictures[:4]}
+    engine = Engine.of(settings, Ranks())
+    engine.place(recipe)
+    recipe.step(0, pictures, engine.run)
+    before = {weight: state["exp_avg"].clone() for weight, state in recipe.optimizers["critic"].state.items()}
+    other = Engine.of(portraits.Train(batch=4, device="cpu", layout="contiguous"), Ranks())
+    other.place(recipe)
+    moved = 0
+    for weight, state in recipe.optimizers["critic"].state.items():
+        assert state["exp_avg"].stride() == state["exp_avg_sq"].stride() == weight.stride()
+        assert torch.equal(state["exp_avg"], before[weight])
+        moved += before[weight].stride() != weight.stride()
+    assert moved > 0
+
+
+def test_compiled_forms_of_networks_that_are_gone_go_too() -> None:
+    settings = small(device="cpu")
+    recipe = travelgan.build(travelgan.Networks(side=32, filters=4, levels=2, latent=8), settings)
+    engine = Engine.of(small(device="cpu", compute="compiled"), Ranks())
+    old = recipe.networks["critic"]
+    engine._compiled = {old: "compiled", recipe.networks["generator"]: "compiled"}  # pyright: ignore[reportPrivateUsage]
+    recipe.networks["critic"] = copy.deepcopy(old)
+    engine.place(recipe)
+    assert set(engine._compiled) == {recipe.networks["generator"]}  # pyright: ignore[reportPrivateUsage]
+
+
 def test_what_a_probe_chose_is_kept_when_the_run_is_resumed(tmp_path: Path) -> None:
     told = io.StringIO()
     settings = small(layout="auto", device="cpu")
@@ -154,7 +212,7 @@ def test_a_way_that_is_slower_fails_or_loses_otherwise_is_not_taken(monkeypatch:
         engine = Engine.of(settings, Ranks())
         engine.choice = replace(engine.choice, device="cuda")  # where compiling is tried
         recipe = travelgan.build(travelgan.Networks(side=32, filters=4, levels=2, latent=8), settings)
-        probe.choose(engine, recipe, {}, settings, Progress(io.StringIO()))
+        probe.choose(engine, recipe, {}, settings, 100, Progress(io.StringIO()))
         assert engine.settled
         return engine.choice.compute
 

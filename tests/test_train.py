@@ -12,7 +12,7 @@ from PIL import Image
 from tiny_run import Pictures, StopAfter, shapes, small, trained, weights
 from torch import Tensor
 
-from pipelines import travelgan
+from pipelines import progressive, travelgan
 from tasks import train
 from tasks.errors import CheckpointError, ParamsError, Stopped, TrainingFailed
 from tasks.progress import Progress
@@ -139,6 +139,34 @@ def test_more_epochs_go_on_from_a_finished_run_to_the_same_bits(tmp_path: Path) 
     two = trained(tmp_path / "two", small(epochs=2))
     more = trained(tmp_path / "more", small(epochs=4), start=two / "last")
     assert weights(more / "last") == weights(four / "last")
+
+
+def test_a_run_that_begins_with_another_takes_its_own_settings(tmp_path: Path) -> None:
+    two = trained(tmp_path / "two", small(epochs=2))
+    settings = small(epochs=3, beta1=0.0, beta2=0.9, rate_critic=1e-5, micro_batch=2)
+    recipe = travelgan.build(shapes(), settings)
+    out = trained(tmp_path / "more", settings, recipe=recipe, start=two / "last")
+    (group,) = recipe.optimizers["critic"].param_groups
+    assert (tuple(group["betas"]), group["lr"]) == ((0.0, 0.9), 1e-5)
+    assert json.loads((out / "run.json").read_text())["engine"]["micro_batch"] == 2
+    assert json.loads((out / "last/checkpoint.json").read_text())["step"] == 9
+
+
+def test_rates_stay_halved_where_networks_grow_after_an_explosion(tmp_path: Path) -> None:
+    settings = progressive.Train(epochs=4, batch=4, log_every=1, preview_pictures=4, rate_critic=1e-3)
+    networks = progressive.Networks(side=32, first=16, filters=4, widest=8, noise=8)
+    recipe = progressive.build(networks, settings)
+    step, rates = recipe.step, []
+
+    def exploding(number: int, *rest: Any) -> Mapping[str, Tensor]:
+        rates.append((number, recipe.optimizers["critic"].param_groups[0]["lr"]))
+        losses = step(number, *rest)
+        return {**losses, "critic": torch.tensor(1e30)} if len(rates) == 8 else losses
+
+    recipe.step = exploding  # type: ignore[method-assign]
+    trained(tmp_path, settings, recipe=recipe)
+    assert rates[:8] == [(number, 1e-3) for number in range(8)]  # the second level begins at step 6
+    assert rates[8:] == [(number, 5e-4) for number in range(12)]
 
 
 def test_rates_fall_at_the_end_of_a_run(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tasks.train.colours import colour_loss
 from tasks.train.engine import Engine
 from tasks.train.judge import Judge
 from tasks.train.precision import Precision, seed_chance
-from tasks.train.rates import full, halve, share_at, take_share
+from tasks.train.rates import halve, named, share_at, take_share
 from tasks.train.spectral import fold_spectrum, normalise_spectrum
 from tasks.train.unets import PooledUNet, he_weights, on_ground
 from tasks.train.watch import Watch
@@ -140,7 +140,10 @@ def test_a_fallen_rate_is_a_share_of_the_one_params_name() -> None:
     assert optimizer.param_groups[0]["lr"] == 0.125
     halve([optimizer])
     take_share([optimizer], 0.5)
-    assert (full(optimizer), optimizer.param_groups[0]["lr"]) == ([0.25], 0.125)
+    assert (named(optimizer), optimizer.param_groups[0]["lr"]) == (
+        [{"initial_lr": 0.25, "betas": (0.9, 0.999)}],
+        0.125,
+    )
 
 
 def test_the_average_moves_by_its_decay_and_takes_buffers_whole() -> None:

@@ -2,13 +2,13 @@
 
 A part's activations are not kept: they are computed again when its gradient is asked for (Chen et al. 2016, Training
 Deep Nets with Sublinear Memory Cost). So a loss sees the whole batch however small the parts are, pairs and means over
-the batch included; only batch norm in training sees its part alone. It costs one more forward pass.
+the batch included; only batch norm in training and
+the deviation over a minibatch see their part alone. It costs one more forward pass.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +43,7 @@ class Engine:
     def __init__(self, precision: Precision, choice: Choice, ranks: Ranks) -> None:
         self.precision, self.ranks, self.settled = precision, ranks, False
         self.choice = choice
-        self._compiled = WeakKeyDictionary[nn.Module, Any]()
+        self._compiled: dict[nn.Module, Any] = {}
 
     @classmethod
     def of(cls, settings: Train, ranks: Ranks | None = None) -> "Engine":
@@ -84,6 +84,16 @@ class Engine:
         else:
             self.choice = replace(self.choice, micro_batch=saved.micro_batch)
 
+    def hold_to(self, settings: Train) -> None:
+        """Compute as `settings` name it after all, whatever was taken; what they leave open stays."""
+        named = {"threads": settings.threads, "micro_batch": settings.micro_batch}
+        named |= {"compute": settings.compute, "layout": settings.layout}
+        choice = replace(self.choice, **{key: value for key, value in named.items() if value not in (None, "auto")})
+        if self.settled:
+            self.settle(choice)
+        else:
+            self.choice = choice
+
     def run(self, network: nn.Module, *inputs: Any, twice: bool = False) -> Any:
         """See tasks.train.recipe.Run."""
         num = len(inputs[0])
@@ -99,8 +109,10 @@ class Engine:
         return tuple(self.ranks.gathered(part.float()) for part in output)
 
     def place(self, recipe: Recipe) -> None:
-        """Bring a recipe's networks and optimizers here."""
+        """Bring a recipe's networks and optimizers here; of networks it has no more, the compiled forms go."""
         self.ranks.bind(recipe)
+        here = {*recipe.networks.values(), *recipe.averages.values()}
+        self._compiled = {network: way for network, way in self._compiled.items() if network in here}
         self.precision.place(recipe)
 
     def _way(self, network: nn.Module) -> Any:

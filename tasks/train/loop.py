@@ -72,7 +72,7 @@ class Training:
         elif start is not None:
             self._start_from(start)
         if not self.engine.settled:
-            choose(self.engine, self.recipe, self._pictures(0), self.settings, self.progress)
+            choose(self.engine, self.recipe, self._pictures(0), self.settings, self.num_steps, self.progress)
             self.engine.place(self.recipe)
         self.board = self._open_board(self.done if resumed else 0)
         if not resumed:
@@ -140,6 +140,8 @@ class Training:
     def _step(self, step: int) -> None:
         if self.recipe.advance(step, self.num_steps):
             self.engine.place(self.recipe)
+            if self.went_back:  # its new optimizers have the rates that exploded
+                rates.halve(self.recipe.optimizers.values())
             self._measure_pace(self.num_steps)
             self.preview.best = math.inf  # networks that grew are judged anew: the best must be of the full size
         rates.take_share(self.recipe.optimizers.values(), rates.share_at(step, self.num_steps, self.settings.steady))
@@ -214,10 +216,11 @@ class Training:
             self.progress.say(f"{self.recipe.name} goes on from step {self.done:,} of {self.num_steps:,} in {folder}")
 
     def _start_from(self, folder: Path) -> None:
-        """Begin with another run's checkpoint, at the rates that the params name now."""
-        named = {name: rates.full(optimizer) for name, optimizer in self.recipe.optimizers.items()}
+        """Begin with another run's checkpoint, but with the rates, betas and ways to compute that the params name."""
+        named = {name: rates.named(optimizer) for name, optimizer in self.recipe.optimizers.items()}
         if checkpoint.feeds_of(folder, self.recipe) == self._fingerprints():
             self._load(folder)
+            self.engine.hold_to(self.settings)
             best = folder.with_name("best")
             if not best.exists():
                 self.preview.best = math.inf
@@ -225,14 +228,16 @@ class Training:
                 shutil.copytree(best, self.folder / "best", dirs_exist_ok=True)
         else:
             checkpoint.load(folder, self.recipe, self.engine.device)
-            self.engine.place(self.recipe)
             self.progress.say(
                 f"{self.recipe.name} begins with the weights of {folder}, on other pictures or in other batches, "
                 "at step 0"
             )
+        self.engine.place(self.recipe)
         for name, optimizer in self.recipe.optimizers.items():
-            for group, rate in zip(optimizer.param_groups, named.get(name, []), strict=False):
-                group[rates.FULL] = rate / 2 if self.went_back else rate
+            for group, settings in zip(optimizer.param_groups, named.get(name, []), strict=False):
+                group.update(settings)
+        if self.went_back:
+            rates.halve(self.recipe.optimizers.values())
 
     def _save(self, which: str, score: float | None = None) -> None:
         """Write a checkpoint; weights spoiled by a loss that is no number are never saved over sound ones."""

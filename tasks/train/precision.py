@@ -35,13 +35,26 @@ class Precision:
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
 
     def place(self, recipe: Recipe) -> None:
-        """Move all of a recipe's networks here, in this layout; its optimizers take all weights in one pass."""
+        """Move all of a recipe's networks and optimizers here, in this layout; weights are changed in one pass."""
         for network in (*recipe.networks.values(), *recipe.averages.values()):
             network.to(device=self.device, memory_format=self.layout)  # pyright: ignore[reportCallIssue]
         for optimizer in recipe.optimizers.values():
             for group in optimizer.param_groups:
                 if "fused" in group:
                     group.update(fused=True, foreach=False)
+            for weight, state in optimizer.state.items():
+                state.update({name: _beside(weight, value) for name, value in state.items()})
+
+
+def _beside(weight: torch.Tensor, value: Any) -> Any:
+    """An optimizer's number where its weight is, and a moment in the weight's layout: fused passes pair raw memory."""
+    if not isinstance(value, torch.Tensor):
+        return value
+    if value.shape != weight.shape:
+        return value.to(weight.device)
+    if value.device == weight.device and value.stride() == weight.stride():
+        return value
+    return torch.empty_like(weight, dtype=value.dtype, requires_grad=False).copy_(value)
 
 
 def seed_chance(seed: int, step: int) -> None:

@@ -20,8 +20,14 @@ GAIN = 0.95  # share of the plain way's time that another must stay below, to be
 NEAR = 0.05  # by how much a way's first losses may differ from the plain way's
 
 
-def choose(engine: Engine, recipe: Recipe, pictures: Pictures, settings: Train, progress: Progress) -> None:
-    """Settle `engine` on what `settings` name; what they leave open, on the fastest way for `recipe` on `pictures`."""
+def choose(
+    engine: Engine, recipe: Recipe, pictures: Pictures, settings: Train, num_steps: int, progress: Progress
+) -> None:
+    """Settle `engine` on what `settings` name; what they leave open, on the fastest way for `recipe` on `pictures`.
+
+    `num_steps` are those of the run, which recipes with a schedule ask for. Where the plain way has no memory for the
+    batch, it is taken untimed: the run then goes on with smaller parts.
+    """
     ways = list(_ways(engine.choice, settings))
     if len(ways) == 1:
         engine.settle(ways[0])
@@ -31,17 +37,22 @@ def choose(engine: Engine, recipe: Recipe, pictures: Pictures, settings: Train, 
     times: dict[Choice, float] = {}
     for way in ways:
         try:
-            losses, seconds = _timed(way, engine, recipe, pictures, settings)
+            losses, seconds = _timed(way, engine, recipe, pictures, settings, num_steps)
+        except torch.OutOfMemoryError:
+            if not plain_losses:
+                engine.settle(ways[0])
+                return
+            progress.say(f"{_told(way)}: not possible here, memory ran out")
         except Exception as error:  # whatever a compiler or a driver stumbles over: then this way is not taken
             if not plain_losses:
                 raise
             progress.say(f"{_told(way)}: not possible here ({type(error).__name__})")
-            continue
-        plain_losses = plain_losses or losses
-        sound = all(abs(losses[name] - loss) <= NEAR * (1 + abs(loss)) for name, loss in plain_losses.items())
-        progress.say(f"{_told(way)}: {1e3 * seconds:,.1f} ms a step{'' if sound else ', but other losses'}")
-        if sound:
-            times[way] = seconds
+        else:
+            plain_losses = plain_losses or losses
+            sound = all(abs(losses[name] - loss) <= NEAR * (1 + abs(loss)) for name, loss in plain_losses.items())
+            progress.say(f"{_told(way)}: {1e3 * seconds:,.1f} ms a step{'' if sound else ', but other losses'}")
+            if sound:
+                times[way] = seconds
     plain = ways[0]
     fastest = min(times, key=lambda way: times[way])
     fastest = fastest if times[fastest] < GAIN * times[plain] else plain
@@ -59,13 +70,13 @@ def _ways(named: Choice, settings: Train) -> Iterator[Choice]:
 
 
 def _timed(
-    way: Choice, engine: Engine, recipe: Recipe, pictures: Pictures, settings: Train
+    way: Choice, engine: Engine, recipe: Recipe, pictures: Pictures, settings: Train, num_steps: int
 ) -> tuple[Mapping[str, float], float]:
     """The first step's losses, and seconds of a step, of an untrained copy computed in this way."""
     trial = Engine(engine.precision, way, engine.ranks)
     trial.settle(way)
     copy = recipe.sibling(settings.seed)
-    copy.advance(0, WARM + STEPS)
+    copy.advance(0, num_steps)
     trial.place(copy)
     losses: Mapping[str, float] = {}
     began = 0.0

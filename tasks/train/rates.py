@@ -1,6 +1,7 @@
 """The rates of optimizers: as params name them, halved after a mishap, and falling to zero at the end of a run."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from torch.optim import Optimizer
 
@@ -30,6 +31,9 @@ def halve(optimizers: Iterable[Optimizer]) -> None:
             group[FULL] = group.get(FULL, group[NOW]) / 2
 
 
-def full(optimizer: Optimizer) -> list[float]:
-    """The full rate of each group."""
-    return [group.get(FULL, group[NOW]) for group in optimizer.param_groups]
+def named(optimizer: Optimizer) -> list[dict[str, Any]]:
+    """Of each group the full rate, as the one from which shares are taken, and the betas, where it has them."""
+    return [
+        {FULL: group.get(FULL, group[NOW]), **{key: group[key] for key in ("betas",) if key in group}}
+        for group in optimizer.param_groups
+    ]
