@@ -25,7 +25,7 @@ from typing import Any
 import torch
 import yaml
 
-from pipelines.params import Params
+from pipelines.params import Params, RecipeParams
 from tasks.rows import read_packed
 from tasks.settings import Settings
 from tasks.train.engine import Engine
@@ -197,7 +197,7 @@ def _judged(here: Path, name: str, block: Block, sets: Block, seconds: float) ->
     """Train for about `seconds` and judge one form, each stage by the door that the DAG calls."""
     num = [sum(item.split == "train" for item in read_packed(here / f"data/3-shards/{one}/items")) for one in sets]
     recipe = Params.load(here / "params.yaml").recipe(name)
-    batch = min(recipe.train.model_dump()["batch"], min(num) // 2)
+    batch = batch_of(recipe, min(num))
     steps_per_epoch = max(num) // batch
     a_step = _seconds_of_a_step(name, block, batch, here)
     epochs = max(1, round(seconds / (a_step * steps_per_epoch)))
@@ -215,6 +215,12 @@ def _judged(here: Path, name: str, block: Block, sets: Block, seconds: float) ->
     for file in ("metrics", "beside"):
         metrics |= json.loads((here / f"data/5-metrics/{name}/{file}.json").read_text())
     return Judged(epochs * steps_per_epoch, took, metrics)
+
+
+def batch_of(recipe: RecipeParams, num: int) -> int:
+    """The recipe's batch, or of `num` pictures half if they are few, in whole groups of the minibatch deviation."""
+    batch = min(recipe.train.batch, num // 2)
+    return batch - batch % getattr(recipe.networks, "group", 1)
 
 
 def _seconds_of_a_step(name: str, block: Block, batch: int, here: Path) -> float:

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, relu
 
 from tasks.settings import Settings
-from tasks.train.adversarial import Adversarial, critic_loss, generator_loss
-from tasks.train.augment import Augment, Operation
+from tasks.train.adversarial import critic_loss, generator_loss
+from tasks.train.augment import Augment
 from tasks.train.average import averaged_copy
 from tasks.train.dcgan import PaintsFromNoise, enlarging, first_weights
 from tasks.train.layers import Enlarge
 from tasks.train.recipe import Losses, Pictures, Run, held
-from tasks.train.settings import Train as LoopSettings
+from tasks.train.settings import Augmented
 
 KIND: Literal["noise"] = "noise"
 
@@ -51,18 +51,18 @@ class Networks(Settings):
         return [self.filters * 2**level for level in reversed(range(int(math.log2(self.side // 12)) + 1))]
 
 
-class Train(LoopSettings):
+class Train(Augmented):
     """How both networks learn."""
 
     batch: int = Field(256, ge=2)  # the article's
-    loss: Adversarial = "bce"  # the article's; under the others nothing else changes
+    # bce is the article's; under the others nothing else changes. Not wgan: nothing bounds this critic's slope
+    loss: Literal["bce", "hinge", "lsgan"] = "bce"
     generator_every: int = Field(5, ge=1)  # batches from one step of the generator to the next
     rate_generator: float = Field(2e-4, gt=0)
     rate_critic: float = Field(2e-4, gt=0)
     beta1: float = Field(0.5, ge=0, lt=1)
     beta2: float = Field(0.999, ge=0, lt=1)
     first_weights: Literal["dcgan", "torch"] = "dcgan"  # of deviation 0.02; the article left PyTorch's own
-    augment: tuple[Operation, ...] = ()  # of reals and fakes alike: 50,000 faces need none, a few hundred do
     strength: float | None = Field(1.0, ge=0, le=1)  # probability of each; None lets it follow the critic
 
 

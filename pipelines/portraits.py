@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from tasks.settings import Settings
-from tasks.train.augment import Augment, Operation
+from tasks.train.augment import Augment
 from tasks.train.average import averaged_copy
 from tasks.train.dcgan import PaintsFromNoise, enlarging, first_weights, orthogonal_weights
 from tasks.train.layers import Enlarge
 from tasks.train.recipe import Losses, Pictures, Run, held
-from tasks.train.settings import Train as LoopSettings
+from tasks.train.settings import Augmented, Operation
 from tasks.train.spectral import normalise_spectrum
 
 KIND: Literal["noise"] = "noise"
@@ -45,7 +45,7 @@ class Networks(Settings):
         return side
 
 
-class Train(LoopSettings):
+class Train(Augmented):
     """How both networks learn."""
 
     rate_generator: float = Field(2e-4, gt=0)
@@ -54,7 +54,6 @@ class Train(LoopSettings):
     beta2: float = Field(0.999, ge=0, lt=1)
     adversarial: float = Field(0.0, ge=0)  # weight of fooling the critic, beside matching its features
     augment: tuple[Operation, ...] = ("mirror", "saturation", "sharpness")
-    strength: float | None = Field(0.5, ge=0, le=1)  # probability of each; None lets it follow the critic
 
 
 class Generator(nn.Module):

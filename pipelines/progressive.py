@@ -17,12 +17,12 @@ from torch.nn.functional import avg_pool2d, interpolate
 from tasks.errors import ParamsError
 from tasks.settings import Settings
 from tasks.train.adversarial import critic_loss, generator_loss
-from tasks.train.augment import Augment, Operation
+from tasks.train.augment import Augment
 from tasks.train.average import averaged_copy
 from tasks.train.dcgan import PaintsFromNoise
 from tasks.train.equalised import Deviation, EqualConv, EqualLinear, PixelNorm
 from tasks.train.recipe import Losses, Pictures, Run, held
-from tasks.train.settings import Train as LoopSettings
+from tasks.train.settings import Augmented
 
 KIND: Literal["noise"] = "noise"
 SMALLEST = {"plain": 8, "karras": 4}  # px, the side of a form's first level
@@ -33,7 +33,7 @@ GAIN = 0.98  # of the best distance before: what is not below it is no progress
 class Networks(Settings):
     """The shapes of both networks, and how they come to their size."""
 
-    side: int = Field(256, ge=8)  # of the pictures at the end, in pixels: 4 doubled some times
+    side: int = Field(256, ge=16)  # of the pictures at the end, in px: 4 doubled some times; MS-SSIM's window is 11
     first: int = Field(32, ge=4)  # side that learning begins at; the article's 32, NVIDIA's 4
     # schedule: each level has an equal part of the run; plateau: sooner, once previews come no nearer to the pictures;
     # hand: a run stays at `side`, and grows to it first where train.start is a checkpoint of a smaller one
@@ -72,7 +72,7 @@ class Networks(Settings):
         return min(self.widest, self.filters * 64 // side)
 
 
-class Train(LoopSettings):
+class Train(Augmented):
     """How both networks learn; what NVIDIA's form takes stands behind each."""
 
     loss: Literal["bce", "hinge", "wgan"] = "bce"  # wgan
@@ -82,8 +82,6 @@ class Train(LoopSettings):
     beta1: float = Field(0.5, ge=0, lt=1)  # 0
     beta2: float = Field(0.999, ge=0, lt=1)  # 0.99
     fade: int = Field(0, ge=0)  # pictures over which a new level fades in; 600,000. 0 puts it there at once
-    augment: tuple[Operation, ...] = ()  # of what the critic sees, real and painted alike; the article has none
-    strength: float | None = Field(0.5, ge=0, le=1)  # probability of each; None lets it follow the critic
 
 
 class Generator(nn.Module):
@@ -369,13 +367,16 @@ def build(networks: Networks, train: Train) -> Progressive:
 def _require_sense(networks: Networks, train: Train) -> None:
     wrong = ""
     if train.penalty > 0 and networks.form == "plain":
-        wrong = (
-            f"penalty is {train.penalty:g}, and batch norm lets no picture have a slope of its own; take form 'karras'"
-        )
+        wrong = f"penalty is {train.penalty:g}, and batch norm gives no picture a slope of its own; take form 'karras'"
     if train.loss == "wgan" and not train.penalty:
         wrong = "loss is 'wgan', which needs a critic of bounded slope; set penalty, as a rule to 10"
-    if train.loss == "wgan" and train.strength is None:
-        wrong = "strength is null, but a Wasserstein critic's sign says nothing to follow; set it to 0 to 1"
+    parts = min(train.micro_batch or train.batch, train.batch)  # pictures that the critic sees at once
+    for key, num in (("micro_batch", parts), ("batch", train.batch)):
+        if networks.form == "karras" and num % networks.group:
+            wrong = (
+                f"{key} is {num}, no multiple of networks.group, {networks.group}, the pictures among which the "
+                "minibatch deviation is taken; change one of the two"
+            )
     if wrong:
         raise ParamsError(f"recipes.progressive.train.{wrong}")
 

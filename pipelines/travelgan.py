@@ -28,12 +28,12 @@ from torch.nn.functional import avg_pool2d, cosine_similarity, interpolate, leak
 from tasks.errors import ParamsError
 from tasks.settings import Settings
 from tasks.train.adversarial import Adversarial, critic_loss, generator_loss, r1_penalty
-from tasks.train.augment import Augment, Operation
+from tasks.train.augment import Augment
 from tasks.train.average import averaged_copy
 from tasks.train.calm import calm_loss
 from tasks.train.colours import colour_loss
 from tasks.train.recipe import Losses, Pictures, Recipe, Run, held
-from tasks.train.settings import Train as LoopSettings
+from tasks.train.settings import Augmented
 from tasks.train.spectral import fold_spectrum, normalise_spectrum
 from tasks.train.unets import Ground, PooledUNet, UNet, he_weights, on_ground
 
@@ -68,10 +68,11 @@ class Networks(Settings):
     def _levels_fit(self) -> "Networks":
         patch = self.side // 2 if self.four_patches else self.side
         halvings = self.levels + (self.unet == "folded")
-        if patch % 2**halvings:
+        least = 1 if self.unet == "strided" else 2  # px of the deepest level: the others reflect its border
+        if patch % 2**halvings or patch >> halvings < least:
             raise ValueError(
-                f"the generator is given {patch} px, which cannot be halved {halvings} times; "
-                "lower levels, or change side or four_patches"
+                f"the generator is given {patch} px, which cannot be halved {halvings} times to whole pixels, "
+                f"{least} at least; lower levels, or change side or four_patches"
             )
         return self
 
@@ -88,7 +89,7 @@ class Networks(Settings):
         return self
 
 
-class Train(LoopSettings):
+class Train(Augmented):
     """How the three networks learn."""
 
     loss: Adversarial = "wgan"  # hinge settles sooner, bce is the paper's
@@ -102,8 +103,6 @@ class Train(LoopSettings):
     first_weights: Literal["dcgan", "he"] = "dcgan"
     margin: float = Field(10.0, gt=0)  # latent distance that two photographs must keep
     travel: float = Field(1.0, gt=0)  # weight of the transformation-vector loss beside the adversarial one
-    augment: tuple[Operation, ...] = ()  # what the critic sees prints and paintings alike through; for small sets
-    strength: float | None = Field(0.5, ge=0, le=1)  # probability of each; None lets it follow the critic
     frozen: float = Field(
         0.0, ge=0, le=1
     )  # last share of the run with batch norm as it prints: what is learned is exact
@@ -340,8 +339,6 @@ def _require_sense(networks: Networks, train: Train) -> None:
     wrong = ""
     if train.loss == "wgan" and "critic" not in networks.spectral:
         wrong = "loss is 'wgan', which needs a critic of bounded slope; name it in networks.spectral, or take hinge"
-    if train.loss == "wgan" and train.augment and train.strength is None:
-        wrong = "strength is null, but a Wasserstein critic's sign says nothing to follow; set it to 0 to 1"
     if train.frozen > 0 and networks.norm == "none":
         wrong = f"frozen is {train.frozen:g}, and networks.norm is 'none': there is nothing to freeze; set it to 0"
     if wrong:

@@ -97,3 +97,8 @@ def test_the_critic_prefers_what_it_was_taught_is_real() -> None:
     assert scores.shape == (8,)
     assert float(scores[:4].min()) > float(scores[4:].max())
     assert torch.equal(scores[:2], recipe.judge(light[:2]))  # each is judged alone, whatever stands beside it
+
+
+def test_a_critic_whose_slope_nothing_bounds_learns_by_no_wasserstein_loss() -> None:
+    with pytest.raises(ParamsError, match=r"train\.loss is 'wgan'; input should be 'bce', 'hinge' or 'lsgan'"):
+        made(loss="wgan")

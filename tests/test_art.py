@@ -49,6 +49,13 @@ def test_the_plain_form_differs_in_size_alone_from_the_articles(name: str) -> No
     assert set(plain["train"]) == {*art.PLAIN, "seed"}
 
 
+@pytest.mark.parametrize(
+    ("name", "num", "batch"), [("progressive", 27, 12), ("progressive", 500, 16), ("anime", 27, 13)]
+)
+def test_a_batch_of_few_pictures_is_of_whole_groups(name: str, num: int, batch: int) -> None:
+    assert art.batch_of(Params.load(art.ROOT / "params.yaml").recipe(name), num) == batch
+
+
 @pytest.mark.parametrize("name", ["travelgan", "cyclegan"])
 def test_painters_learn_from_squares_of_larger_pictures(name: str, tmp_path: Path) -> None:
     ours = art.block_of(name, RECIPES[name], squares=True)

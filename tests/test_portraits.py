@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from pipelines import portraits
 from tasks.errors import ParamsError
-from tasks.train.augment import EVERY, OPERATIONS, Augment, Operation
+from tasks.train.augment import EVERY, OPERATIONS, Augment
+from tasks.train.settings import Operation
 
 
 def pictures(num: int = 3, side: int = 16) -> Tensor:

@@ -204,6 +204,7 @@ def test_layers_by_hand() -> None:
         ({"side": 32, "first": 64}, "the form 'plain' does not grow from 64 to 32 px; take a first of 8 to 32"),
         ({"first": 4}, "the form 'plain' does not grow from 4 to 256 px; take a first of 8 to 256"),
         ({"filters": 2}, "2 filters at 64 px leave none at 256 px; raise filters"),
+        ({"side": 8, "first": 8}, "networks.side is 8; input should be greater than or equal to 16"),
         ({"enlarge": "bilinear"}, "enlarge is 'bilinear', and the form 'plain' enlarges by transposed convolutions"),
     ],
 )
@@ -215,9 +216,10 @@ def test_impossible_networks_are_said(networks: dict[str, Any], sentence: str) -
 @pytest.mark.parametrize(
     ("networks", "settings", "sentence"),
     [
-        ({}, {"penalty": 10.0}, "penalty is 10, and batch norm lets no picture have a slope of its own"),
+        ({}, {"penalty": 10.0}, "penalty is 10, and batch norm gives no picture a slope of its own"),
         ({"form": "karras"}, {"loss": "wgan"}, "loss is 'wgan', which needs a critic of bounded slope; set penalty"),
-        (KARRAS, {**WGAN, "strength": None}, "strength is null, but a Wasserstein critic's sign says nothing"),
+        (KARRAS, {"batch": 6}, "batch is 6, no multiple of networks.group, 4, the pictures among which the minibatch"),
+        (KARRAS, {"batch": 8, "micro_batch": 2}, "micro_batch is 2, no multiple of networks.group, 4"),
     ],
 )
 def test_settings_that_contradict_each_other_are_said(
@@ -225,6 +227,21 @@ def test_settings_that_contradict_each_other_are_said(
 ) -> None:
     with pytest.raises(ParamsError, match=f"^recipes.progressive.train.{sentence}"):
         tiny(networks, **settings)
+
+
+@pytest.mark.parametrize(
+    ("networks", "settings"),
+    [
+        (KARRAS, {"batch": 8, "micro_batch": 4}),
+        (KARRAS, {"batch": 4, "micro_batch": 6}),  # larger than a batch, which is then computed whole
+        ({**KARRAS, "group": 3}, {"batch": 6}),
+        ({}, {"batch": 6}),  # the plain form takes no such deviation
+        ({"grow": "plateau", "patience": 5}, {}),
+        ({"side": 16, "first": 8}, {}),
+    ],
+)
+def test_settings_that_agree_are_taken(networks: dict[str, Any], settings: dict[str, Any]) -> None:
+    assert tiny(networks, **settings).side == networks.get("side", 32)
 
 
 def test_enlarging_repeats_pixels_or_interpolates_as_params_say() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pipelines import anime, cyclegan, portraits, progressive, travelgan
 from tasks import train
-from tasks.errors import CheckpointError, Stopped
+from tasks.errors import CheckpointError, ParamsError, Stopped
 from tasks.files import sha256_file
 from tasks.progress import Progress
 from tasks.train import checkpoint
@@ -60,7 +60,11 @@ ROWS = [
         },
         {"calm": 1.0},
     ),
-    Row(anime, {"side": 24, "filters": 4, "residual": 1}, {"generator_every": 2, "strength": None}),
+    Row(
+        anime,
+        {"side": 24, "filters": 4, "residual": 1},
+        {"generator_every": 2, "augment": ("contrast",), "strength": None},
+    ),
     Row(portraits, {"side": SIDE, "filters": 4, "features": 16}, {"strength": None, "adversarial": 0.1}),
     Row(portraits, {"side": SIDE, "filters": 4, "features": 16, "critic_norm": "spectral"}, {"strength": 0.0}),
 ]
@@ -183,3 +187,22 @@ def test_a_checkpoint_of_another_recipe_is_refused(row: Row, tmp_path: Path) -> 
     other.name = "other"
     with pytest.raises(CheckpointError, match=f"is a checkpoint of {recipe.name}, not of other"):
         train.load_painter(tmp_path / "last", other)
+
+
+@pytest.mark.parametrize("module", [anime, portraits, progressive, travelgan])
+def test_a_strength_that_follows_the_critic_needs_changes_to_make(module: ModuleType) -> None:
+    with pytest.raises(ParamsError, match="train: strength is null, and augment is empty; name changes there, or"):
+        module.Train.read({"augment": [], "strength": None}, "train")
+
+
+@pytest.mark.parametrize(
+    ("module", "loss"), [(anime, "lsgan"), (progressive, "wgan"), (travelgan, "lsgan"), (travelgan, "wgan")]
+)
+def test_a_strength_that_follows_the_critic_needs_a_loss_whose_sign_says_something(
+    module: ModuleType, loss: str
+) -> None:
+    block = {"augment": ["mirror"], "strength": None}
+    for sound in ("bce", "hinge"):
+        assert module.Train.read({**block, "loss": sound}, "train").strength is None
+    with pytest.raises(ParamsError, match=f"train: strength is null, which follows .* under loss '{loss}' that does"):
+        module.Train.read({**block, "loss": loss}, "train")

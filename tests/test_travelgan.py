@@ -47,6 +47,12 @@ def test_the_articles_networks_have_their_sizes() -> None:
     assert num_weights(recipe.encoder) == 11_146_176 + 16_385_000
 
 
+@pytest.mark.parametrize(("unet", "levels"), [("strided", 4), ("pooled", 3), ("folded", 2)])
+def test_the_deepest_level_that_a_quarter_of_32_px_has(unet: str, levels: int) -> None:
+    losses = tiny(unet=unet, levels=levels).step(0, pictures(), plain)
+    assert all(bool(loss.isfinite()) for loss in losses.values())
+
+
 @pytest.mark.parametrize("side", [32, 64, 128])
 def test_networks_fit_smaller_pictures(side: int) -> None:
     recipe = tiny(side=side)
@@ -97,8 +103,9 @@ def test_without_norm_first_weights_decide_what_passes(unet: str) -> None:
     spreads: dict[str, float] = {}
     for first in ("dcgan", "he"):
         recipe = tiny(
-            first_weights=first, loss="hinge", unet=unet, norm="none", spectral=("critic",), filters=16, levels=3
-        )
+            first_weights=first, loss="hinge", unet=unet, norm="none", spectral=("critic",), filters=16, levels=3,
+            four_patches=False,
+        )  # fmt: skip
         with torch.no_grad():
             one, other = recipe.generator(shown)
         spreads[first] = (one - other).std().item()
@@ -249,6 +256,14 @@ def test_a_sibling_differs_in_its_first_weights_alone() -> None:
             r"recipes.travelgan.networks: the generator is given 32 px, which cannot be halved 6",
         ),
         ({"side": 48, "levels": 3, "unet": "folded"}, r"the generator is given 24 px, which cannot be halved 4 times"),
+        (
+            {"side": 32, "levels": 4, "unet": "pooled"},
+            r"16 px, which cannot be halved 4 times to whole pixels, 2 at least",
+        ),
+        (
+            {"side": 64, "levels": 4, "unet": "folded"},
+            r"32 px, which cannot be halved 5 times to whole pixels, 2 at least",
+        ),
         ({"filter": 3}, r"recipes.travelgan.networks.filter is no setting; known there: side, directions"),
         ({"norm": "instance"}, r"recipes.travelgan.networks.norm is 'instance'; input should be 'batch' or 'none'"),
         ({"scales": 3}, "scales is 3 and the critic judges pictures whole; set critic to 'patches' or scales to 1"),
@@ -265,7 +280,6 @@ def test_impossible_networks_are_said(block: dict[str, Any], sentence: str) -> N
     ("changes", "sentence"),
     [
         ({"spectral": ("generator",)}, "loss is 'wgan', which needs a critic of bounded slope; name it in networks"),
-        ({"augment": ("cutout",), "strength": None}, "strength is null, but a Wasserstein critic's sign says nothing"),
         ({"frozen": 0.2, "norm": "none"}, "frozen is 0.2, and networks.norm is 'none': there is nothing to freeze"),
     ],
 )

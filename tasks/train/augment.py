@@ -5,13 +5,13 @@ overfitting is that of Karras et al. 2020, Training Generative Adversarial Netwo
 """
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
-Operation = Literal["mirror", "saturation", "sharpness", "brightness", "contrast", "translation", "cutout"]
+from tasks.train.settings import Operation
 
 TARGET = 0.6  # the mean sign of the critic's logits of reals above which it knows them by heart
 EVERY = 4  # batches from one look at that mean to the next

@@ -1,11 +1,14 @@
 """The settings every recipe's training shares; a recipe adds its losses and rates."""
 
 import math
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from tasks.settings import Settings
+
+Operation = Literal["mirror", "saturation", "sharpness", "brightness", "contrast", "translation", "cutout"]
+NO_SIGN = ("wgan", "lsgan")  # losses whose critic is not at zero where it is undecided
 
 
 class Population(Settings):
@@ -59,3 +62,22 @@ class Train(Settings):
         if self.stop_after is None:
             return math.inf
         return float(self.stop_after[:-1]) * {"s": 1, "m": 60, "h": 3600}[self.stop_after[-1]]
+
+
+class Augmented(Train):
+    """The same of a recipe whose critic sees pictures, real and painted alike, through random changes."""
+
+    augment: tuple[Operation, ...] = ()  # the changes; thousands of pictures need none, a few hundred do
+    strength: float | None = Field(0.5, ge=0, le=1)  # probability of each; None lets it follow the critic
+
+    @model_validator(mode="after")
+    def _strength_follows(self) -> Self:
+        loss = getattr(self, "loss", "")  # not every recipe offers several
+        if self.strength is None and not self.augment:
+            raise ValueError("strength is null, and augment is empty; name changes there, or leave strength out")
+        if self.strength is None and loss in NO_SIGN:
+            raise ValueError(
+                f"strength is null, which follows the sign of the critic's logits, and under loss {loss!r} that does "
+                "not tell real from painted; set strength to 0 to 1, or take hinge or bce"
+            )
+        return self
