@@ -169,6 +169,11 @@ class Params:
                     f"params.yaml: recipes.{recipe.name}.networks.side is {built.side} and it is shown {shown} px of "
                     f"{name!r}; set pictures.{name}.prepare.side to {built.side}, or to more and train.crop to it"
                 )
+        if recipe.evaluate.answer and recipe.module.KIND == "noise":
+            raise ParamsError(
+                f"params.yaml: recipes.{recipe.name}.evaluate.answer is {recipe.evaluate.answer!r}, and what is "
+                "painted from noise has no right answer; set it to null"
+            )
         if recipe.infer.back:
             if not hasattr(built, "painter_back"):
                 raise ParamsError(f"params.yaml: recipes.{recipe.name}.infer.back is true, and it paints one way only")

@@ -26,6 +26,8 @@ from tasks.train.settings import Augmented
 
 KIND: Literal["noise"] = "noise"
 SMALLEST = {"plain": 8, "karras": 4}  # px, the side of a form's first level
+# the one choice under which a setting is read
+READ_BY = {"enlarge": ("form", "karras"), "group": ("form", "karras"), "patience": ("grow", "plateau")}
 DRIFT = 1e-3  # weight that keeps the Wasserstein critic's logits of real pictures near zero
 GAIN = 0.98  # of the best distance before: what is not below it is no progress
 
@@ -54,17 +56,20 @@ class Networks(Settings):
             if side & (side - 1):
                 raise ValueError(f"{key} {side} px is not 4 px doubled some times; take 32, 64, 128, 256, 512 or 1024")
         if not SMALLEST[self.form] <= self.first <= self.side:
-            allowed = f"a first of {SMALLEST[self.form]} to {self.side}"
             raise ValueError(
-                f"the form {self.form!r} does not grow from {self.first} to {self.side} px; take {allowed}"
-            )
-        if self.enlarge != "nearest" and self.form == "plain":
-            raise ValueError(
-                f"enlarge is {self.enlarge!r}, and the form 'plain' enlarges by transposed convolutions; "
-                "take form 'karras', or leave enlarge out"
+                f"the form {self.form!r} does not grow from {self.first} to {self.side} px; "
+                f"take a first of {SMALLEST[self.form]} to {self.side}"
             )
         if self.filters * 64 < self.side:
             raise ValueError(f"{self.filters} filters at 64 px leave none at {self.side} px; raise filters")
+        return self
+
+    @model_validator(mode="after")
+    def _each_is_read(self) -> "Networks":
+        for key, (other, value) in READ_BY.items():
+            chosen = getattr(self, key)
+            if chosen != type(self).model_fields[key].default and getattr(self, other) != value:
+                raise ValueError(f"{key} is {chosen!r}, read by {other} {value!r} alone; take that, or leave {key} out")
         return self
 
     def width(self, side: int) -> int:

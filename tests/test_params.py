@@ -60,6 +60,7 @@ def spoil(content: dict[str, Any], place: str, value: Any) -> None:
         ("pictures.abstract.prepare.side", 48, ["networks.side is 64", "48 px of 'abstract'", "abstract.prepare.side"]),
         ("recipes.travelgan.infer.back", True, ["travelgan paints one way", "directions to 'both'"]),
         ("recipes.progressive.infer.back", True, ["progressive.infer.back is true", "paints one way only"]),
+        ("recipes.anime.evaluate.answer", "woodblock", ["anime.evaluate.answer is 'woodblock'", "from noise", "null"]),
         ("recipes.progressive.from", "photos", ["recipes.progressive", "one picture set"]),
         ("recipes.progressive.networks.first", 2, ["progressive.networks.first", "greater than or equal to 4"]),
         ("recipes.progressive.train.loss", "wgan", ["progressive.train.loss is 'wgan'", "set penalty"]),

@@ -205,7 +205,12 @@ def test_layers_by_hand() -> None:
         ({"first": 4}, "the form 'plain' does not grow from 4 to 256 px; take a first of 8 to 256"),
         ({"filters": 2}, "2 filters at 64 px leave none at 256 px; raise filters"),
         ({"side": 8, "first": 8}, "networks.side is 8; input should be greater than or equal to 16"),
-        ({"enlarge": "bilinear"}, "enlarge is 'bilinear', and the form 'plain' enlarges by transposed convolutions"),
+        (
+            {"enlarge": "bilinear"},
+            "enlarge is 'bilinear', read by form 'karras' alone; take that, or leave enlarge out",
+        ),
+        ({"group": 8}, "group is 8, read by form 'karras' alone; take that, or leave group out"),
+        ({"patience": 5}, "patience is 5, read by grow 'plateau' alone; take that, or leave patience out"),
     ],
 )
 def test_impossible_networks_are_said(networks: dict[str, Any], sentence: str) -> None:

@@ -134,6 +134,25 @@ def test_stop_after_saves_and_stops_and_the_next_run_goes_on(tmp_path: Path) -> 
         travelgan.Train.read({"stop_after": "soon"}, "recipes.travelgan.train")
 
 
+@pytest.mark.parametrize(
+    ("block", "sentence"),
+    [
+        ({"compute": "graphs", "micro_batch": 4}, "compute is 'graphs' and micro_batch 4, and parts of a batch are"),
+        ({"compute": "compiled", "micro_batch": 4}, "take compute eager or auto, or leave micro_batch out"),
+        ({"epochs": 20, "population": {"seeds": 2}}, "population.epoch is 30 and a run ends after 20, so no seed"),
+        ({"start": "HEAD", "population": {"seeds": 2}}, "start is 'HEAD' and population.seeds 2: all would begin with"),
+    ],
+)
+def test_settings_without_effect_are_said(block: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ParamsError, match=f"params.yaml: recipes.travelgan.train: .*{sentence}"):
+        travelgan.Train.read(block, "recipes.travelgan.train")
+
+
+def test_what_one_seed_does_not_ask_for_is_no_mistake() -> None:
+    one = travelgan.Train.read({"epochs": 20, "start": "HEAD", "compute": "auto", "micro_batch": 4}, "train")
+    assert one.population.epoch > one.epochs
+
+
 def test_more_epochs_go_on_from_a_finished_run_to_the_same_bits(tmp_path: Path) -> None:
     four = trained(tmp_path / "four", small(epochs=4))
     two = trained(tmp_path / "two", small(epochs=2))

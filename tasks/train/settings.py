@@ -56,6 +56,34 @@ class Train(Settings):
     keep_last: int = Field(1, ge=1)  # checkpoints an unfinished run keeps: the last one, and those before it in older/
     save_every: float = Field(10.0, gt=0)  # minutes from one checkpoint of an unfinished run to the next
 
+    @model_validator(mode="after")
+    def _compiles_whole_batches(self) -> Self:
+        if self.compute in ("compiled", "graphs") and self.micro_batch is not None:
+            raise ValueError(
+                f"compute is {self.compute!r} and micro_batch {self.micro_batch}, and parts of a batch are computed "
+                "eagerly; take compute eager or auto, or leave micro_batch out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _seeds_are_chosen_among(self) -> Self:
+        epoch = self.population.epoch
+        if self.population.seeds > 1 and epoch > self.epochs:
+            raise ValueError(
+                f"population.epoch is {epoch} and a run ends after {self.epochs}, so no seed would be dropped before; "
+                "lower population.epoch, or raise epochs"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> Self:
+        if self.start is not None and self.population.seeds > 1:
+            raise ValueError(
+                f"start is {self.start!r} and population.seeds {self.population.seeds}: all would begin with the same "
+                "weights; set population.seeds to 1, or leave start out"
+            )
+        return self
+
     @property
     def seconds_allowed(self) -> float:
         """Seconds that one call of the stage may train."""
