@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from test_recipes import Pictures, StopAfter
@@ -12,6 +13,7 @@ from pipelines import progressive
 from tasks import train
 from tasks.errors import CheckpointError, ParamsError, Stopped
 from tasks.files import read_json, sha256_file
+from tasks.infer.best import scored
 from tasks.progress import Progress
 from tasks.train.checkpoint import load_painter
 from tasks.train.equalised import Deviation, EqualConv, EqualLinear, PixelNorm
@@ -180,6 +182,14 @@ def test_real_and_painted_judged_at_once_are_judged_apart() -> None:
     real, painted = (torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(seed)) for seed in range(2))
     for at_once, alone in zip(recipe.critic(real, painted), (real, painted), strict=True):
         torch.testing.assert_close(at_once, recipe.critic(alone))
+
+
+def test_a_score_hardly_depends_on_how_many_are_scored_together() -> None:
+    recipe = tiny(KARRAS, **WGAN)
+    drawn = torch.rand(65, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1  # 64, and one more
+    with torch.no_grad():
+        whole, parts, alone = scored(drawn, recipe.judge, 65), scored(drawn, recipe.judge), recipe.judge(drawn[-1:])
+    assert np.abs(parts - whole).max() < abs(float(alone) - whole[-1]) / 5
 
 
 def test_layers_by_hand() -> None:

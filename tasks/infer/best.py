@@ -25,9 +25,10 @@ def likeness(drawn: Pixels, examples: Pixels) -> NDArray[np.float32]:
 
 
 def scored(drawn: Tensor, score: Score, batch: int = 64) -> NDArray[np.float32]:
-    """The score of each of `drawn`, a batch at a time."""
+    """The score of each of `drawn`, at most `batch` at a time; a critic may compare them, so no part is a mere rest."""
+    parts = drawn.tensor_split(-(-len(drawn) // batch))
     with torch.inference_mode():
-        return torch.cat([score(part).float().flatten() for part in drawn.split(batch)]).cpu().numpy()
+        return torch.cat([score(part).float().flatten() for part in parts]).cpu().numpy()
 
 
 def chosen(drawn: Pixels, scores: NDArray[np.float32], keep: int) -> list[int]:
