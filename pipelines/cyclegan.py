@@ -25,7 +25,7 @@ from tasks.train.layers import Enlarge, InstanceNorm, ReflectConv
 from tasks.train.recipe import Losses, Pictures, Recipe, Run, held
 from tasks.train.settings import Train as LoopSettings
 from tasks.train.spectral import normalise_spectrum
-from tasks.train.unets import Ground, on_ground
+from tasks.train.unets import Ground, normal_weights, on_ground
 
 KIND: Literal["translation"] = "translation"
 Norm = Literal["instance", "none"]
@@ -168,7 +168,7 @@ class CycleGan(Recipe):
         critics: dict[str, nn.Module] = {"critic_to": self.of_to, "critic_from": self.of_from}
         self.networks = {**generators, **critics}
         for network in self.networks.values():
-            network.apply(_first_weights)
+            network.apply(normal_weights)
         if networks.norm == "none":
             for generator in generators.values():
                 _keep_signal(generator)
@@ -279,14 +279,6 @@ def _critic(networks: Networks) -> nn.Module:
 def _halves(both: Tensor, num: int) -> tuple[Tensor, Tensor]:
     """The first `num` of a batch and the others."""
     return both[:num], both[num:]
-
-
-def _first_weights(layer: nn.Module) -> None:
-    """Normal with deviation 0.02, as in the paper's code."""
-    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.normal_(layer.weight, 0.0, 0.02)
-        assert layer.bias is not None
-        nn.init.zeros_(layer.bias)
 
 
 def _keep_signal(generator: nn.Module) -> None:

@@ -35,7 +35,7 @@ from tasks.train.colours import colour_loss
 from tasks.train.recipe import Losses, Pictures, Recipe, Run, held
 from tasks.train.settings import Augmented
 from tasks.train.spectral import fold_spectrum, normalise_spectrum
-from tasks.train.unets import Ground, PooledUNet, UNet, he_weights, on_ground
+from tasks.train.unets import Ground, PooledUNet, UNet, he_weights, normal_weights, on_ground
 
 KIND: Literal["translation"] = "translation"
 # steps from one gradient penalty to the next, which then counts as often: nearly its whole good for less of its price
@@ -211,7 +211,7 @@ class TravelGan(Recipe):
             self.networks |= {"generator_back": self.ways[1].generator, "critic_back": self.ways[1].critic}
         for name, network in self.networks.items():
             bounded = name.removesuffix("_back") in networks.spectral
-            network.apply(he_weights if train.first_weights == "he" and not bounded else _first_weights)
+            network.apply(he_weights if train.first_weights == "he" and not bounded else normal_weights)
             if bounded:
                 normalise_spectrum(network)
         generators = [name for name in self.networks if name.startswith("generator")]
@@ -303,6 +303,13 @@ class TravelGan(Recipe):
             losses["identity"] = identity
         return {name: loss.detach() for name, loss in losses.items()}
 
+    @torch.no_grad()
+    def paint(self, pictures: Pictures) -> Tensor:
+        """The photographs as prints; where both ways are learned the other painter meets its pictures here too."""
+        if "generator_back" in self.averages:
+            self.averages["generator_back"](pictures["to"])
+        return super().paint(pictures)
+
     def preview(self, pictures: Pictures) -> dict[str, Tensor]:
         """Photographs above what became of them, and prints likewise where both directions are learned."""
         rows = super().preview(pictures)
@@ -387,11 +394,3 @@ def travel_loss(of_photos: Tensor, of_paintings: Tensor) -> Tensor:
     before, after = transformation_vectors(of_photos), transformation_vectors(of_paintings)
     cosine = 1 - cosine_similarity(before, after, dim=1).mean()
     return cosine + (before - after).square().mean()
-
-
-def _first_weights(layer: nn.Module) -> None:
-    """Normal with deviation 0.02 for convolutions, as in the paper's code; the linear layers keep torch's default."""
-    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.normal_(layer.weight, 0.0, 0.02)
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)

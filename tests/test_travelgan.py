@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pipelines import travelgan
 from tasks.errors import ParamsError
 from tasks.train.adversarial import critic_loss, generator_loss
+from tasks.train.average import measure_statistics
 
 ARTICLE = travelgan.Networks(spectral=(), norm="none")
 
@@ -199,6 +200,19 @@ def test_no_output_pixel_sees_further_than_the_halo() -> None:
     assert shown.grad is not None
     reached = shown.grad.abs().sum(dim=(0, 1)).nonzero()
     assert int((reached - 64).abs().max()) <= 3 * 2**3 - 3
+
+
+def test_both_painters_print_with_statistics_of_their_own() -> None:
+    recipe = tiny(directions="both", loss="bce", spectral=())
+    pictures = {key: torch.rand(4, 3, 32, 32) * 2 - 1 for key in ("from", "to")}
+    measure_statistics(recipe.averages, recipe.networks, lambda: recipe.paint(pictures))
+    for name, average in recipe.averages.items():
+        means = [
+            [norm.running_mean for norm in network.modules() if isinstance(norm, nn.BatchNorm2d)]
+            for network in (average, recipe.networks[name])
+        ]
+        assert means[0]
+        assert not any(torch.equal(one, other) for one, other in zip(*means, strict=True)), name  # type: ignore[arg-type]
 
 
 def test_both_directions_share_one_encoder_but_for_its_first_layer() -> None:

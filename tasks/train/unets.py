@@ -129,6 +129,14 @@ def _enlarged(x: Tensor) -> Tensor:
     return interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
+def normal_weights(layer: nn.Module) -> None:
+    """First weights of convolutions as in both papers' codes: normal with deviation 0.02, and no biases."""
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.normal_(layer.weight, 0.0, 0.02)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+
+
 def he_weights(layer: nn.Module) -> None:
     """First weights that let what passes keep its size through any number of layers and ReLUs, without norm.
 
