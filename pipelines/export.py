@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.places import require_own
+from pipelines.places import require_ours, require_own
 from tasks.progress import Progress
 
 
@@ -21,15 +21,17 @@ def main(argv: Sequence[str]) -> int:
 
     from pipelines.params import Params
     from pipelines.stages import learned_from, open_painter
+    from tasks.credits import NAME as CREDITS
     from tasks.credits import write_credits
     from tasks.files import no_half_folder, write_json
     from tasks.infer.export import export
 
     recipe = Params.load().recipe(chosen.recipe)
+    require_ours(out, (f"{recipe.name}.onnx", f"{recipe.name}.json", CREDITS))
     painter = open_painter(recipe)
     credited = learned_from(recipe, progress)
     told = {"recipe": recipe.name, "checkpoint": painter.key}
-    with no_half_folder(out) as folder:
+    with no_half_folder(out.resolve()) as folder:
         export(painter.network, folder / f"{recipe.name}.onnx")
         write_json(folder / f"{recipe.name}.json", {**told, "networks": recipe.networks.model_dump(mode="json")})
         write_credits(folder, credited)

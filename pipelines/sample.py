@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.places import require_own
+from pipelines.places import require_ours, require_own
 from tasks.errors import ParamsError
 from tasks.progress import Progress
 
@@ -24,8 +24,9 @@ def main(argv: Sequence[str]) -> int:
     from pipelines.params import Params
     from pipelines.stages import EXAMPLES, learned_from, open_painter, pictures_of
     from tasks.infer import device_to_paint_on
-    from tasks.infer.sampling import Sampling, run
+    from tasks.infer.sampling import FILES, Sampling, run
 
+    require_ours(out, FILES)
     sampling = Sampling(chosen.n, chosen.best_of, chosen.seed, chosen.mean, chosen.deviation, chosen.steps, chosen.ways)
     sampling.check()
     recipe = Params.load().recipe(chosen.recipe)
@@ -35,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     run(
         network=best.network,
         examples=pictures_of(recipe, "to", "train", EXAMPLES, progress),
-        out=out,
+        out=out.resolve(),  # of a link, the folder it leads to is replaced
         sampling=sampling,
         progress=progress,
         device=device_to_paint_on(),

@@ -13,10 +13,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pipelines import anime, cyclegan, portraits, progressive, sample, travelgan
+from pipelines import export as export_of
+from pipelines.places import require_ours
 from tasks.errors import ParamsError
 from tasks.infer.export import export
 from tasks.infer.latent import around, between
-from tasks.infer.sampling import Sampling, run
+from tasks.infer.sampling import FILES, Sampling, run
 from tasks.progress import Progress
 
 
@@ -65,6 +67,31 @@ def test_the_best_are_those_of_the_highest_score(tmp_path: Path) -> None:
 def test_what_makes_no_sense_is_one_sentence(wishes: list[str], told: str) -> None:
     with pytest.raises(ParamsError, match=told):
         sample.main(["anime", *wishes])
+
+
+@pytest.mark.parametrize("main", [sample.main, export_of.main])
+@pytest.mark.parametrize("mine", ["holiday.jpg", "CREDITS.csv", "samples-of-mine/a.png"])
+def test_a_folder_of_other_things_is_never_replaced(main: Any, mine: str, tmp_path: Path) -> None:
+    (tmp_path / mine).parent.mkdir(exist_ok=True)
+    (tmp_path / mine).write_text("mine")
+    with pytest.raises(ParamsError, match=f"holds what would be lost .{Path(mine).parts[0]}.; name a new folder"):
+        main(["anime", "--out", str(tmp_path)])
+    with pytest.raises(ParamsError, match=r"is a file, and a folder is written|holds what would be lost"):
+        main(["anime", "--out", str(next(tmp_path.iterdir()))])
+    assert (tmp_path / mine).read_text() == "mine"
+
+
+@pytest.mark.parametrize("out", [".", "..", "prints/..", "/"])
+def test_the_project_is_no_folder_for_samples(out: str) -> None:
+    with pytest.raises(ParamsError, match="is the project or holds it"):
+        sample.main(["anime", "--out", out])
+
+
+def test_samples_replace_older_samples(tmp_path: Path) -> None:
+    require_ours(tmp_path / "out", FILES)
+    require_ours(sampled(tmp_path), FILES)
+    assert json.loads((sampled(tmp_path, num=4) / "samples.json").read_text())["sampling"]["num"] == 4
+    assert len(list((tmp_path / "out").glob("sample-*.png"))) == 4
 
 
 def test_a_way_keeps_its_ends_and_its_distance_from_the_middle() -> None:

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from tasks.credits import NAME as CREDITS
 from tasks.credits import write_credits
 from tasks.errors import ParamsError
 from tasks.files import no_half_file, no_half_folder, write_json
@@ -20,6 +21,7 @@ from tasks.progress import Progress
 from tasks.rows import Origin
 
 GAP = 4  # pixels between two pictures of a sheet
+FILES = ("samples.json", "best.png", "varied.png", "sample-[0-9]*.png", "strips.png", "walk.webp", CREDITS)
 SHOWN = 96  # pixels: smaller pictures are enlarged by a whole number, to be seen on a screen
 
 
