@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from pipelines import cyclegan
 from tasks import infer
 from tasks.errors import BarenError, NoRoom, Stopped
 from tasks.infer import Infer, Trained
@@ -280,3 +281,17 @@ def test_room_is_asked_for_all_files_of_a_print_together(tmp_path: Path, monkeyp
     assert {path.name for path in tmp_path.iterdir()} == {"a.png"}
     print_with(11_000_000)
     assert all(target.exists() for target in targets)
+
+
+def test_two_devices_print_what_one_does(tmp_path: Path) -> None:
+    saved(tmp_path / "a.png", 300, 260)
+    torch.manual_seed(0)
+    model = Model.of(cyclegan.Generator(4, 1, "resized").eval(), "abc")
+    for num_devices in (1, 2):
+        infer.print_photo(
+            ("a", tmp_path / "a.png", origin()), (tmp_path / f"{num_devices}.png",), model, Infer(tile=128), {},
+            progress=Progress(io.StringIO()), devices=[torch.device("cpu")] * num_devices,
+            scratch=tmp_path / "scratch",
+        )  # fmt: skip
+    with Image.open(tmp_path / "1.png") as one, Image.open(tmp_path / "2.png") as two:
+        assert np.array_equal(np.asarray(one), np.asarray(two))

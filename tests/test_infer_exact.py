@@ -190,6 +190,19 @@ def test_exact_statistics_are_those_of_the_whole_picture(
     assert worst_difference(painter, source, plan) <= 2e-5
 
 
+@pytest.mark.parametrize("norm", [nn.InstanceNorm2d, group_norm, batch_norm])
+def test_a_painter_on_another_device_has_the_same_statistics(norm: Make) -> None:
+    torch.manual_seed(0)
+    network, source = lively(UNet(3, norm)), Source.whole(picture(203, 251))
+    plan, painter = planned(network, source.photo, 160), Painter(network, CPU)
+    if painter.norms:
+        give_dense(painter, source, plan.stride, 64)
+    twin = painter.on(CPU)
+    assert len(twin.norms) == len(painter.norms)
+    assert not set(map(id, twin.norms)) & set(map(id, painter.norms))
+    assert torch.equal(whole(twin, source, plan), whole(painter, source, plan))
+
+
 @pytest.mark.parametrize(("make", "tile"), [(lambda norm: UNet(4, norm), 160), (lambda norm: resnet(2, norm), 96)])
 def test_half_the_halo_is_seen(make: Callable[[Make], nn.Module], tile: int) -> None:
     """The check above can fail: it does where the halo is too small."""

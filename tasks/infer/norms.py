@@ -45,7 +45,8 @@ class Painter:
 
     def on(self, device: torch.device) -> "Painter":
         """The same painter with its weights and statistics on another device."""
-        twin = Painter(copy.deepcopy(self.network).to(device), device)
+        twin = copy.copy(self)  # not made anew: that would give its given norms norms
+        twin.device, twin.network = device, copy.deepcopy(self.network).to(device)
         twin.norms = [module for module in twin.network.modules() if isinstance(module, Given)]
         return twin
 
