@@ -17,14 +17,14 @@ from skimage import data
 from test_picture import one_bit_png
 
 from tasks.errors import BarenError, ParamsError, PictureRefused, Stopped
-from tasks.files import write_json
+from tasks.files import sha256_file, write_json
 from tasks.limits import Limits
 from tasks.picture import cut, cut_all, open_picture
 from tasks.prepare import decide, run
 from tasks.prepare.crop import Box, centre, fit, tiles, whole
 from tasks.prepare.settings import Prepare
 from tasks.progress import Progress
-from tasks.rows import Crop, Origin, Prepared, Scraped, read_prepared, write_rows
+from tasks.rows import Crop, Origin, Prepared, Scraped, read_prepared, read_scraped, write_rows
 from tasks.workers import Renewable
 
 
@@ -55,6 +55,7 @@ def raw_folder(folder: Path, sizes: Sequence[tuple[int, int]], more: Sequence[Sc
     rows = [scraped(number) for number in range(len(sizes))]
     for row, (width, height) in zip(rows, sizes, strict=True):
         Image.fromarray(rng.integers(0, 255, (height, width, 3), np.uint8)).save(folder / str(row.file))
+    rows = [replace(row, sha256=sha256_file(folder / str(row.file))) for row in rows]
     write_rows(folder / "items", [*rows, *more])
     write_json(folder / "query.json", {"query": "now"})
     return folder
@@ -113,6 +114,15 @@ def test_the_last_word_on_a_picture_counts(tmp_path: Path) -> None:
     more = [scraped(7, outcome="failed", reason="timeout", file=None), scraped(7, batch=2, file="pictures/0001.png")]
     rows = prepared(raw_folder(tmp_path / "raw", [(50, 40)] * 2, more), tmp_path / "out", duplicates=-1)
     assert [(row.id, row.outcome) for row in rows][2:] == [("folder:0007", "kept")]
+
+
+def test_a_picture_that_two_queries_found_is_in_both(tmp_path: Path) -> None:
+    raw = raw_folder(tmp_path / "raw", [(50, 40)] * 2)
+    first = [scraped(number) for number in range(2)]
+    write_rows(raw / "items", [*first, replace(first[0], batch=2, query="then")])
+    assert [row.id for row in prepared(raw, tmp_path / "out")] == ["folder:0000", "folder:0001"]
+    write_json(raw / "query.json", {"query": "then"})
+    assert [row.id for row in prepared(raw, tmp_path / "out")] == ["folder:0000"]
 
 
 def test_the_ledger_is_the_same_for_any_workers(tmp_path: Path) -> None:
@@ -271,8 +281,10 @@ def test_only_named_licences_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_copy_is_refused_and_names_what_it_copies(tmp_path: Path) -> None:
-    again = scraped(5, file="pictures/0000.png", sha256=scraped(0).sha256)
-    rows = prepared(raw_folder(tmp_path / "raw", [(50, 40)], [again]), tmp_path / "out")
+    raw = raw_folder(tmp_path / "raw", [(50, 40)])
+    (first,) = read_scraped(raw / "items")
+    write_rows(raw / "items", [first, replace(first, id="folder:0005", group="folder:0005")])
+    rows = prepared(raw, tmp_path / "out")
     assert [(row.reason, row.detail, row.group) for row in rows] == [
         ("", "", "folder:0000"), ("duplicate", "of folder:0000", "folder:0000"),
     ]  # fmt: skip

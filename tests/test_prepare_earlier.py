@@ -2,7 +2,9 @@
 
 import shutil
 import signal
+import sqlite3
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -76,7 +78,7 @@ def test_other_settings_judge_anew_and_those_the_rows_decide_do_not(tmp_path: Pa
 
 def test_a_persons_word_is_heard_over_an_earlier_judgement(tmp_path: Path) -> None:
     raw, memory, words = raw_folder(tmp_path / "raw", SIZES), tmp_path / "memory", tmp_path / "words.csv"
-    worth = {"worth": {"max_aspect": 1.5}}
+    worth: dict[str, Any] = {"worth": {"max_aspect": 1.5}}
     before = prepared(raw, tmp_path / "before", memory=memory, **worth)
     assert before[4].reason == "odd aspect"
     words.write_text("id,verdict,reason\nfolder:0004,keep,a pillar print\nfolder:0000,reject,blurred\n")
@@ -93,16 +95,54 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
     assert 10 <= left < 80
 
 
-def test_a_damaged_memory_is_begun_anew(tmp_path: Path) -> None:
-    raw, memory = raw_folder(tmp_path / "raw", SIZES), tmp_path / "memory"
+@pytest.mark.parametrize("at", [0, 5000])
+def test_a_damaged_memory_is_begun_anew(at: int, tmp_path: Path) -> None:
+    raw, memory = raw_folder(tmp_path / "raw", SIZES * 8), tmp_path / "memory"
     judged(raw, tmp_path / "first", memory)
     (file,) = memory.iterdir()
-    file.write_bytes(b"not a database, whatever its name says" * 100)
-    assert judged(raw, tmp_path / "second", memory) == len(SIZES)
+    content = bytearray(file.read_bytes())
+    assert len(content) > 5000, "pages beyond the schema's"
+    content[at:] = b"not a database, whatever its name says" * (len(content) // 30)
+    file.write_bytes(content)
+    assert judged(raw, tmp_path / "second", memory) == 8 * len(SIZES)
     assert judged(raw, tmp_path / "second", memory) == 0
     assert same(tmp_path / "first", tmp_path / "second")
     shutil.rmtree(memory)
-    assert judged(raw, tmp_path / "third", memory) == len(SIZES)
+    assert judged(raw, tmp_path / "third", memory) == 8 * len(SIZES)
+
+
+def test_a_memory_that_cannot_be_used_takes_nothing_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw, memory = raw_folder(tmp_path / "raw", SIZES), tmp_path / "memory"
+    judged(raw, tmp_path / "first", memory)
+    (file,) = memory.iterdir()
+    more = raw_folder(tmp_path / "more", [*SIZES, (77, 66)])
+    prepared(more, tmp_path / "without")
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("BEGIN EXCLUSIVE")  # another run's; a full disk is an OperationalError too
+        monkeypatch.setattr("tasks.prepare.earlier.PATIENCE", 0.1)
+        assert judged(more, tmp_path / "second", memory) == len(SIZES) + 1
+    assert same(tmp_path / "second", tmp_path / "without")
+    assert judged(more, tmp_path / "second", memory) == 1, "what was there before is there still"
+    file.unlink()
+    file.mkdir()  # no file can be opened there
+    assert judged(more, tmp_path / "third", memory) == len(SIZES) + 1
+    assert same(tmp_path / "third", tmp_path / "without")
+
+
+@pytest.mark.parametrize("what", ["missing", "truncated"])
+def test_a_file_that_is_not_what_was_scraped_is_judged_for_now_alone(what: str, tmp_path: Path) -> None:
+    raw, memory = raw_folder(tmp_path / "raw", SIZES), tmp_path / "memory"
+    prepared(raw, tmp_path / "without")
+    file = raw / "pictures/0000.png"
+    sound = file.read_bytes()
+    if what == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(sound[: len(sound) // 2])
+    assert prepared(raw, tmp_path / "out", memory=memory)[0].outcome == "refused"
+    file.write_bytes(sound)
+    assert judged(raw, tmp_path / "out", memory) == 1
+    assert same(tmp_path / "out", tmp_path / "without")
 
 
 def test_a_picture_that_kills_its_decoder_is_tried_again_the_next_time(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 No pixel is stored here: the ledger names squares of the originals, and the shard step cuts them.
 """
 
-import itertools
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
@@ -63,22 +62,24 @@ def _decisions(
     memory: Path | None,
 ) -> Generator["Decision"]:  # fmt: skip
     """The decision on each of `rows`, in their order; what was never judged is judged by the executor's workers."""
-    from tasks.prepare.decide import CRASHED, Judge, crashed, decided_unseen, file_of
-    from tasks.prepare.earlier import remembered
+    from tasks.prepare.decide import Judge, crashed, decided_unseen, file_of
+    from tasks.prepare.earlier import Earlier
     from tasks.workers import each
 
     unseen = [decided_unseen(row, verdicts.get(row.id), settings.licences) for row in rows]
-    files = [file_of(row, row.id in verdicts) for row, decision in zip(rows, unseen, strict=True) if decision is None]
-    with remembered(memory, settings) as earlier:
-        new = [file not in earlier for file in files]
-        judged = each(executor, Judge(raw, settings), itertools.compress(files, new), crashed)
-        looked_at = iter(zip(files, new, strict=True))
-        for row, decision in zip(rows, unseen, strict=True):
-            if decision is not None:
+    files = [None if decision else file_of(row, row.id in verdicts) for row, decision in zip(rows, unseen, strict=True)]
+    with Earlier(memory, settings) as earlier:
+        recalled = earlier.recall([file for file in files if file])
+        new = (file for file in files if file and file not in recalled)
+        judged = each(executor, Judge(raw, settings), new, crashed)
+        for row, decision, file in zip(rows, unseen, files, strict=True):
+            if file is None:
+                assert decision is not None
                 yield decision
-                continue
-            file, is_new = next(looked_at)
-            judgement = next(judged) if is_new else earlier.of(file)
-            if is_new and judgement is not CRASHED:  # what was short of memory may have more the next time
-                earlier.keep(file, judgement)
-            yield judgement.decision(row, file.by_hand)
+            elif file in recalled:
+                yield recalled[file].decision(row, file.by_hand)
+            else:
+                judgement = next(judged)
+                if judgement.lasting:
+                    earlier.keep(file, judgement)
+                yield judgement.decision(row, file.by_hand)

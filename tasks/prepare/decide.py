@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tasks.errors import PictureRefused
+from tasks.files import sha256_file
 from tasks.picture import Pixels, open_picture, open_reduced
 from tasks.prepare.borders import sound_part
 from tasks.prepare.copies import Decision
@@ -39,6 +40,7 @@ class Judgement:
     likeness: int = 0
     area: int = 0
     colours: Colours | None = None
+    lasting: bool = True  # of these very bytes, so that it may be remembered
 
     def decision(self, row: Scraped, by_hand: bool) -> Decision:
         """The decision on `row`, whose bytes these are."""
@@ -55,11 +57,14 @@ class Judge:
     settings: Prepare
 
     def __call__(self, file: File) -> Judgement:
-        """What the bytes of one file decide."""
+        """What the bytes of one file decide; a file that is not what was scraped, or is missing, is judged for now."""
         try:
-            return self._judged(file)
+            found = self._judged(file)
         except PictureRefused as refusal:
-            return Judgement(refusal.reason, refusal.detail)
+            found = Judgement(refusal.reason, refusal.detail)
+        path = self.raw / file.path
+        lasting = path.is_file() and sha256_file(path) == file.sha256
+        return found if lasting else replace(found, lasting=False)
 
     def _judged(self, file: File) -> Judgement:
         settings = self.settings
@@ -147,12 +152,9 @@ def refused(row: Scraped, reason: str, detail: str = "") -> Decision:
     )  # fmt: skip
 
 
-CRASHED = Judgement("decoder crash")
-
-
 def crashed(_file: File) -> Judgement:
-    """The picture killed the process that opened it, twice."""
-    return CRASHED
+    """The picture killed the process that opened it, twice; where memory was short, it may have more the next time."""
+    return Judgement("decoder crash", lasting=False)
 
 
 def _at_full_size(crop: Crop, scale: float) -> Crop:

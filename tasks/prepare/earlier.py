@@ -7,10 +7,10 @@ without it all is judged again, to the same ledger. A run that was stopped goes 
 import importlib.metadata
 import json
 import sqlite3
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -23,86 +23,89 @@ from tasks.prepare.decide import File, Judgement
 from tasks.prepare.settings import Prepare
 from tasks.rows import Crop
 
+PATIENCE = 5.0  # seconds to wait for a run that holds the database
 UNSAVED = 256  # judgements, at most, that a crash loses
 TABLE = "CREATE TABLE IF NOT EXISTS judgements (file TEXT PRIMARY KEY, judgement TEXT) WITHOUT ROWID"
 
 
 class Earlier:
-    """What was judged before, by the file's bytes; nothing, where there is no database."""
+    """What was judged before, by the file's bytes; without a folder, nothing.
 
-    def __init__(self, database: sqlite3.Connection | None = None) -> None:
-        self._database, self._unsaved = database, 0
+    It may fail, and the run goes on without it: what is damaged is begun anew, what is full or locked is left alone.
+    """
 
-    def __contains__(self, file: File) -> bool:
-        return self._found(file) is not None
+    def __init__(self, folder: Path | None, settings: Prepare) -> None:
+        self._database: sqlite3.Connection | None = None
+        self._path = None if folder is None else folder / f"{_judged_by(settings)}.sqlite"
+        self._unsaved = 0
 
-    def of(self, file: File) -> Judgement:
-        """The judgement on a file with these bytes; KeyError where there was none."""
-        text = self._found(file)
-        if text is None:
-            raise KeyError(file)
-        return _read(text)
+    def __enter__(self) -> Self:
+        return self
 
-    def _found(self, file: File) -> str | None:
+    def __exit__(self, *_: object) -> None:
+        """What was kept until the block is left, however it is left, is there the next time."""
+        with self._risking():
+            self._save()
+        self._close()
+
+    def recall(self, files: Sequence[File]) -> dict[File, Judgement]:
+        """The judgements on those of `files` whose bytes this code judged by these settings; those of others go."""
+        found: dict[File, Judgement] = {}
+        for _ in range(2):  # a damaged database is removed, and the second time there is a new one
+            with self._risking():
+                self._open()
+                found = {file: _read(text) for file in files if (text := self._text(file))}
+            if self._database is not None:
+                return found
+        return {}
+
+    def keep(self, file: File, judgement: Judgement) -> None:
+        """Remember a judgement from now on."""
+        with self._risking():
+            if self._database is not None:
+                row = (_key(file), _written(judgement))
+                self._database.execute("INSERT OR REPLACE INTO judgements VALUES (?, ?)", row)
+                self._unsaved += 1
+                if self._unsaved >= UNSAVED:
+                    self._save()
+
+    def _open(self) -> None:
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            for other in self._path.parent.iterdir():
+                if not other.name.startswith(self._path.name):  # its journal has a longer one
+                    other.unlink()
+            self._database = sqlite3.connect(self._path, PATIENCE)
+            self._database.execute(TABLE)
+
+    def _text(self, file: File) -> str | None:
         if self._database is None:
             return None
         row = self._database.execute("SELECT judgement FROM judgements WHERE file = ?", (_key(file),)).fetchone()
         return None if row is None else row[0]
 
-    def keep(self, file: File, judgement: Judgement) -> None:
-        """Remember a judgement from now on."""
-        if self._database is None:
-            return
-        try:
-            row = (_key(file), _written(judgement))
-            self._database.execute("INSERT OR REPLACE INTO judgements VALUES (?, ?)", row)
-            self._unsaved += 1
-            if self._unsaved >= UNSAVED:
-                self.save()
-        except sqlite3.OperationalError:  # a full disk takes the memory, not the run
-            self._database = None
-
-    def save(self) -> None:
-        """Write down what was kept."""
+    def _save(self) -> None:
         if self._database is not None:
             self._database.commit()
             self._unsaved = 0
 
+    def _close(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
 
-@contextmanager
-def remembered(folder: Path | None, settings: Prepare) -> Generator[Earlier]:
-    """The judgements in `folder` by this code and these settings, those by others removed; without a folder, none.
-
-    What is kept until the block is left, however it is left, is there the next time.
-    """
-    if folder is None:
-        yield Earlier()
-        return
-    path = folder / f"{_judged_by(settings)}.sqlite"
-    folder.mkdir(parents=True, exist_ok=True)
-    for other in folder.iterdir():
-        if not other.name.startswith(path.name):  # its journal has a longer one
-            other.unlink()
-    database = _opened(path)
-    earlier = Earlier(database)
-    try:
-        yield earlier
-    finally:
-        with suppress(sqlite3.OperationalError):
-            earlier.save()
-        database.close()
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path)
-    try:
-        database.execute(TABLE)
-    except sqlite3.DatabaseError:  # damaged: scratch is begun anew
-        database.close()
-        path.unlink()
-        database = sqlite3.connect(path)
-        database.execute(TABLE)
-    return database
+    @contextmanager
+    def _risking(self) -> Generator[None]:
+        """Inside, an error of the database ends the remembering and nothing else."""
+        try:
+            yield
+        except sqlite3.OperationalError:  # a full disk, a lock, a folder that may not be written
+            self._close()
+        except sqlite3.DatabaseError:
+            self._close()
+            assert self._path is not None
+            for file in self._path.parent.glob(f"{self._path.name}*"):
+                file.unlink()
 
 
 def _judged_by(settings: Prepare) -> str:

@@ -13,11 +13,12 @@ from tasks.rows import ITEMS, Prepared, Scraped, in_ledger_order, read_scraped, 
 def candidates(raw: Path) -> tuple[list[Scraped], set[str]]:
     """The rows that the present query found, in ledger order, and the ids of all that was ever scraped for the set.
 
-    Of an id tried more than once, the last word counts.
+    Of an id that the query tried more than once, the last word counts; another query may have found it too.
     """
     query = read_json(raw / "query.json")["query"]
-    latest = {row.id: row for row in read_scraped(raw / ITEMS)}
-    return in_ledger_order(row for row in latest.values() if row.query == query), set(latest)
+    rows = list(read_scraped(raw / ITEMS))
+    latest = {row.id: row for row in rows if row.query == query}
+    return in_ledger_order(latest.values()), {row.id for row in rows}
 
 
 def report_of(picture_set: str, rows: Sequence[Prepared], num_candidates: int) -> dict[str, Any]:
