@@ -35,8 +35,8 @@ REDUCED = {
     4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
-# What Pillow's decoders raise on damaged bytes, by format.
-DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, KeyError, OverflowError)
+# What Pillow's decoders raise on damaged bytes, by format (RuntimeError: AVIF).
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, KeyError, OverflowError, RuntimeError)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from tasks.errors import PictureRefused
 from tasks.limits import Limits
 from tasks.picture import cut, cut_all, open_picture, open_reduced, read_header
 from tasks.rows import Crop
+from tasks.scrape.look import look
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 
@@ -195,6 +196,19 @@ def reason(path: Path, limits: Limits | None = None) -> str:
 
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (30, 50, 3), np.uint8)
+
+
+def test_no_byte_of_an_avif_brings_anything_but_a_refusal(tmp_path: Path) -> None:
+    good = saved(tmp_path, "a.avif", banded(60, 48)).read_bytes()
+    bad, refused = tmp_path / "b.avif", set[str]()
+    for at in range(len(good)):
+        bad.write_bytes(good[:at] + b"\0" + good[at + 1 :])
+        for opened in (lambda: look(bad, 10**6), lambda: open_picture(bad)):
+            try:
+                opened()
+            except PictureRefused as error:
+                refused.add(error.reason)
+    assert refused == {"no picture", "not a picture", "truncated"}
 
 
 @given(left=st.integers(0, 34), top=st.integers(0, 14))

@@ -204,6 +204,14 @@ def test_only_declared_hosts_and_their_subdomains_pass(url: str) -> None:
         require_host(url, ("flickr.com",))
 
 
+@pytest.mark.parametrize("host", ["a..example", "a" * 64 + ".example"])
+def test_a_name_that_no_host_can_have_is_gone(clock: FakeClock, host: str) -> None:
+    session = PoliteSession(Manners(robots=False), "baren", Public(), clock, ("example",))
+    with pytest.raises(Gone, match="is no name of a host"):
+        session.get(f"http://{host}/a")
+    session.close()
+
+
 def test_a_private_host_is_reached_where_params_name_it(museum: Museum, clock: FakeClock) -> None:
     session = PoliteSession(Manners(robots=False), "baren", Public(4, ("127.0.0.1",)), clock, ("127.0.0.1",))
     with pytest.raises(Gone):  # it answered: no site of the museum goes by this name

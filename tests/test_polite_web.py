@@ -3,13 +3,15 @@
 import io
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
 
-from tasks.errors import Blocked, Exhausted, Gone, PictureRefused, ShapeChanged, Transient
+from tasks.errors import BarenError, Blocked, Exhausted, Gone, PictureRefused, ShapeChanged, Transient
 from tasks.scrape import pace as pace_module
 from tasks.scrape import session as session_module
 from tasks.scrape.address import MUSEUM
@@ -129,6 +131,22 @@ def test_a_wait_of_hours_is_left_for_a_later_run_and_says_when(web: PoliteWeb, m
     assert met.value.until is not None
 
 
+@pytest.mark.parametrize("wait", [1e15, 1e300])
+def test_a_wait_beyond_the_end_of_dates_is_a_year(web: PoliteWeb, museum: Museum, wait: float) -> None:
+    museum.faults.append(Fault("429", retry_after=wait))
+    with pytest.raises(Exhausted) as met:
+        web.json(f"{URL}/a")
+    assert met.value.until is not None
+    assert 365 <= (met.value.until - datetime.now(UTC)).days <= 367
+
+
+@pytest.mark.parametrize(
+    "told", ["²", "-1", "soon", "Mon, 01 Jan 99999 00:00:00 GMT", "Mon, 01 Jan 2026 0:0:0 +9999999"]
+)
+def test_a_wait_that_makes_no_sense_is_none(told: str, clock: FakeClock) -> None:
+    assert session_module._seconds(told, clock) in (None, 0.0)
+
+
 def test_what_never_answers_is_given_up_after_a_few_tries(web: PoliteWeb, museum: Museum) -> None:
     museum.faults.append(Fault("500"))
     with pytest.raises(Transient, match="gave status 500 6 times"):
@@ -224,6 +242,43 @@ def test_a_redirect_to_a_foreign_or_private_host_is_not_followed(
         web.text("file:///etc/passwd")
 
 
+NO_ADDRESSES = ["http://[bad/x.jpg", "http://h:99999/", "http://h:x/", "http://.h/", "http://\u2100.h/", "http://*.h/"]
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES)
+def test_what_is_no_address_is_gone_whether_found_or_sent_on_to(address: str, clock: FakeClock, tmp_path: Path) -> None:
+    class Sends(Plain):
+        def answer(self, asked: Asked) -> Answer:
+            return Answer(b"", status=302, headers={"Location": address.encode().decode("latin-1")})
+
+    with Museum([Sends()]) as museum:
+        manners = Manners(hosts=(HOST,), anywhere=True, robots=False)
+        web = PoliteWeb(
+            manners, contact="x", pages=tmp_path, opened=datetime.now(UTC), clock=clock, museum_port=museum.port
+        )
+        for url in (f"{URL}/a.jpg", address):
+            with pytest.raises(Gone, match="no address of the web"):
+                web.picture(url, tmp_path / "part", 10**7, no)
+        web.close()
+
+
+def test_a_body_that_is_not_packed_as_it_says_breaks_off(clock: FakeClock, tmp_path: Path) -> None:
+    class Lies(Plain):
+        def answer(self, asked: Asked) -> Answer:
+            return replace(super().answer(asked), headers={"Content-Encoding": "gzip"})
+
+    with Museum([Lies()]) as museum:
+        web = PoliteWeb(
+            Manners(hosts=(HOST,), robots=False), contact="x", pages=tmp_path, opened=datetime.now(UTC), clock=clock,
+            museum_port=museum.port,
+        )  # fmt: skip
+        with pytest.raises(Transient, match="ContentDecodingError"):
+            web.text(f"{URL}/a")
+        with pytest.raises(Transient, match="ContentDecodingError"):
+            web.picture(f"{URL}/a.jpg", tmp_path / "part", 10**7, no)
+        web.close()
+
+
 def test_a_redirect_to_a_placeholder_is_refused_without_asking_for_it(
     web: PoliteWeb, museum: Museum, tmp_path: Path
 ) -> None:
@@ -242,6 +297,18 @@ def test_secrets_stay_out_of_messages(web: PoliteWeb, museum: Museum) -> None:
     with pytest.raises(Gone) as met:
         web.text(f"http://user:hush@{HOST}{MUSEUM}/a", api_key="hush")
     assert "hush" not in str(met.value)
+
+
+@pytest.mark.parametrize("proxy", ["socks9://127.0.0.1:1", "http://"])
+def test_a_proxy_that_cannot_be_is_the_persons_to_correct(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
+    monkeypatch.delenv("no_proxy", raising=False)
+    session = session_module.PoliteSession(Manners(robots=False), "baren", HTTPAdapter(), clock, (HOST,))
+    with pytest.raises(BarenError, match="proxy that the environment names cannot be used"):
+        session.get(f"http://{HOST}/a")
+    session.close()
 
 
 def test_sleeping_ends_when_somebody_asks_to_stop() -> None:

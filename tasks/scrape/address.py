@@ -3,7 +3,7 @@
 import ipaddress
 import socket
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -12,15 +12,21 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError
 
-from tasks.errors import Blocked
+from tasks.errors import Blocked, Gone
 
 MUSEUM = ".museum.test"  # the museum's name for a host is the host's own with this behind it (RFC 6761: never real)
 
 
 def require_host(url: str, hosts: tuple[str, ...] | None) -> str:
-    """The host of `url`, in lower case; Blocked unless it is http(s) and one of `hosts` or below one (None: any)."""
-    parts = urlsplit(url)
-    host = (parts.hostname or "").lower()
+    """The host of `url`, in lower case; Blocked unless it is http(s) and one of `hosts` or below one (None: any).
+
+    Gone where the address makes no sense and so will never lead anywhere.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = (parts.hostname or "").lower(), parts.port  # a port is read, and may be none, only when asked for
+    except ValueError as error:
+        raise Gone(f"{shown(url)} is no address of the web ({error}) and was not asked for") from error
     if parts.scheme not in ("http", "https") or not host:
         raise Blocked(f"{shown(url)} is no address of the web and was not asked for")
     if hosts is not None and not is_below(host, hosts):
@@ -36,9 +42,20 @@ def is_below(host: str, hosts: tuple[str, ...]) -> bool:
     return any(host == allowed or host.endswith("." + allowed) for allowed in hosts)
 
 
+def onward(url: str, location: str) -> str:
+    """Where `url` sends one on to; Gone where that is no address."""
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise Gone(f"{shown(url)} leads to {shown(location)}, which is no address of the web ({error})") from error
+
+
 def shown(url: str) -> str:
     """A URL fit for a message: without user, password and query, where secrets would stand."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # one that nobody can take apart; what may be secret still stands before the @ or behind the ?
+        return url.partition("?")[0].rpartition("@")[2]
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
@@ -108,8 +125,12 @@ def _require_public(address: str, host: str) -> None:
 
 
 def _look_up(host: str, port: int) -> None:
-    """Raise Blocked where any address of `host` is private, OSError where it has none."""
-    for *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+    """Raise Blocked where any address of `host` is private, OSError where it has none, Gone where it is no name."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except ValueError as error:  # a part of the name is empty or too long
+        raise Gone(f"{host[:80]} is no name of a host ({error}) and was not asked for") from error
+    for *_, address in found:
         _require_public(str(address[0]), host)
 
 

@@ -13,7 +13,7 @@ from tasks.errors import NoRoom, PictureRefused, Transient
 from tasks.files import read_json, write_json
 from tasks.scrape.address import shown
 from tasks.scrape.robots import forbids
-from tasks.scrape.session import TRIES, PoliteSession, Refuse
+from tasks.scrape.session import BROKEN_OFF, TRIES, PoliteSession, Refuse
 
 CHUNK = 1 << 18  # bytes
 
@@ -42,7 +42,7 @@ def download(session: PoliteSession, url: str, part: Path, max_bytes: int, refus
             session.clock.sleep(session.pace(_host(url)).jitter(attempt))
         try:
             return _once(session, url, part, max_bytes, refuse)
-        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+        except BROKEN_OFF as error:
             why = type(error).__name__
         except _Short as error:
             why = str(error)
@@ -119,13 +119,13 @@ def _remember(response: requests.Response, part: Path, url: str, forget: bool) -
 
 
 def _goes_on(response: requests.Response, have: int) -> bool:
-    match = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    match = re.match(r"bytes ([0-9]{1,18})-", response.headers.get("Content-Range", ""))
     return match is not None and int(match[1]) == have
 
 
 def _promised(response: requests.Response) -> int | None:
     text = response.headers.get("Content-Length", "")
-    return int(text) if text.isdigit() and "Content-Encoding" not in response.headers else None
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) and "Content-Encoding" not in response.headers else None
 
 
 def _notes(part: Path) -> Path:

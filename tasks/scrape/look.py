@@ -46,7 +46,7 @@ def _header(file: BinaryIO, max_pixels: int) -> Seen:
             kind, (width, height) = picture.format or "", picture.size
     except image.DecompressionBombError as error:
         raise PictureRefused("too many pixels", str(error)) from error
-    except (OSError, ValueError, SyntaxError, EOFError, OverflowError, struct.error) as error:
+    except (OSError, ValueError, SyntaxError, EOFError, OverflowError, RuntimeError, struct.error) as error:
         raise PictureRefused("not a picture", str(error)) from error
     if width * height > max_pixels:
         raise PictureRefused("too many pixels", f"{width} x {height}")

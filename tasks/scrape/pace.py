@@ -12,6 +12,7 @@ from tasks.scrape.clock import Clock
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds; where a site does not say how long, full jitter between 0 and these
 LONGEST_RETRY_AFTER = 900.0  # seconds; a site that wants more is left for a later run
+A_YEAR = 366 * 86_400.0  # seconds; a site that wants more is taken at so much, since dates end somewhere
 ENOUGH = 5  # requests given up in a row, after which a host is left alone
 SLOWER, FIRST_SLOWER = 2.0, 0.02  # times, and at least seconds, between requests after a "too many"
 SLOWEST, FIRST_SLOWEST = 8.0, 0.08  # times the pause, and at least seconds: one that slows no more waits instead
@@ -59,7 +60,7 @@ class Pace:
         """The host answered 429 or 503 to what was sent at `sent`: everybody waits, and goes slower from then on."""
         wait = retry_after if retry_after is not None else self.jitter(attempt)
         if wait > LONGEST_RETRY_AFTER:
-            until = self._clock.utc().timestamp() + wait
+            until = self._clock.utc().timestamp() + min(wait, A_YEAR)
             raise exhausted(self.host, until)
         with self._lock:
             now = self._clock.now()

@@ -2,18 +2,26 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.exceptions import (
+    ChunkedEncodingError,
+    ContentDecodingError,
+    InvalidHeader,
+    InvalidProxyURL,
+    InvalidSchema,
+    InvalidURL,
+)
 from requests.structures import CaseInsensitiveDict
 
-from tasks.errors import Blocked, Gone, PictureRefused, ShapeChanged, SourceError, Transient
-from tasks.scrape.address import is_below, require_host, shown
+from tasks.errors import BarenError, Blocked, Gone, PictureRefused, ShapeChanged, SourceError, Transient
+from tasks.scrape.address import is_below, onward, require_host, shown
 from tasks.scrape.clock import Clock
 from tasks.scrape.pace import Pace
 from tasks.scrape.robots import EVERYTHING, MOST, Robots, read_robots
@@ -27,6 +35,8 @@ STAYS = "what was fetched stays, run it again later"
 LATER = (408, 425, 500, 502, 504)  # and 429 and 503, which also slow everybody down
 
 Refuse = Callable[[str], str | None]
+# What a connection, or a server that lies about its answer, gives once and may not give again.
+BROKEN_OFF = (requests.ConnectionError, requests.Timeout, ChunkedEncodingError, ContentDecodingError, InvalidHeader)
 Explain = Callable[
     [str, int, str], SourceError | None
 ]  # an address, a status of 400 or more, and what was said with it
@@ -70,7 +80,7 @@ class PoliteSession(requests.Session):
             if not (location and response.is_redirect):
                 return response
             response.close()
-            url = urljoin(url, location)
+            url = onward(url, location)
             kwargs.pop("params", None)  # the new address says it all
             if refuse is not None and (reason := refuse(url)):
                 raise PictureRefused(reason, shown(url))
@@ -91,6 +101,10 @@ class PoliteSession(requests.Session):
         prepared.prepare_body(None, None)
         prepared.prepare_hooks(self.hooks)
         return prepared
+
+    def resolve_redirects(self, *args: Any, **kwargs: Any) -> Iterator[Any]:  # pyright: ignore
+        """None: requests would read the whole body and prepare the next address before `request` has looked at it."""
+        return iter(())
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> dict[str, Any]:
         """As requests does it, but proxies are looked up in the environment once a host, not with each request."""
@@ -127,7 +141,13 @@ class PoliteSession(requests.Session):
                 response = super().request(method, url, *args, **{**kwargs, "stream": True})
                 if response.status_code < 400 and not kwargs.get("stream"):
                     _read(response, url)
-            except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+            except (InvalidProxyURL, InvalidSchema) as error:  # the address has a scheme that fits, or we were not here
+                raise BarenError(
+                    f"the proxy that the environment names cannot be used ({error}); correct HTTP_PROXY and HTTPS_PROXY"
+                ) from error
+            except InvalidURL as error:
+                raise Gone(f"{shown(url)} is no address of the web ({error})") from error
+            except BROKEN_OFF as error:
                 why = f"no answer ({type(error).__name__})"
                 self.clock.sleep(pace.jitter(attempt))
                 continue
@@ -180,7 +200,8 @@ class PoliteSession(requests.Session):
     def _ask_robots(self, url: str, hosts: tuple[str, ...] | None) -> Robots:
         """After RFC 9309: where there is none everything is allowed, where it cannot be had nothing is.
 
-        Redirects are followed within `hosts` (None: to every public host); after HOPS of them it counts as none.
+        Redirects are followed within `hosts` (None: to every public host); after HOPS of them, or one to what is
+        no address, it counts as none.
         """
         for hop in range(HOPS + 1):
             try:
@@ -189,7 +210,7 @@ class PoliteSession(requests.Session):
                     location = response.headers.get("Location")
                     if not (location and response.is_redirect):
                         return read_robots(_start(response, MOST))
-                    url = urljoin(url, location)
+                    url = onward(url, location)
             except Gone:
                 return EVERYTHING
             except Blocked as error:  # at a place we were sent to, that is not the host's own no
@@ -237,11 +258,11 @@ def _seconds(retry_after: str | None, clock: Clock) -> float | None:
     """Retry-After in seconds, whether it gives them or a date; None where it makes no sense."""
     if retry_after is None:
         return None
-    if retry_after.strip().isdigit():
+    if retry_after.strip().isdecimal():  # isdigit takes a raised two as well, of which float makes nothing
         return float(retry_after)
     try:
         when = parsedate_to_datetime(retry_after)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
     return max(0.0, (when - clock.utc()).total_seconds())
