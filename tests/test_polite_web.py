@@ -178,6 +178,12 @@ def test_a_captcha_is_no_answer(web: PoliteWeb, museum: Museum) -> None:
         web.text(f"{URL}/a")
 
 
+def test_an_answer_nested_without_end_is_no_json(web: PoliteWeb, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Plain, "answer", lambda self, asked: Answer(b"[" * 200_000, "application/json"))
+    with pytest.raises(Transient, match="no JSON, three times"):
+        web.json(f"{URL}/a")
+
+
 def test_html_instead_of_json_is_asked_again_and_then_said(web: PoliteWeb, museum: Museum) -> None:
     museum.faults.append(Fault("html", times=2))
     assert web.json(f"{URL}/a") == {"answer": 42}

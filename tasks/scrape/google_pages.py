@@ -132,7 +132,7 @@ def read_cse(answer: Any, name: str) -> Answer:
 def _saved_cse(text: str, name: str) -> list[Item]:
     try:
         return read_cse(json.loads(text), name).items
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ShapeChanged(f"{name} breaks off or is no JSON ({error}); {MUST}") from error
 
 

@@ -78,7 +78,7 @@ def explain_cse(status: int, body: str) -> SourceError | None:
         error = json.loads(body)["error"]
         message = str(error["message"])
         reasons = {str(one.get("reason", "")) for one in error.get("errors", ())}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     if reasons & {"dailyLimitExceeded", "quotaExceeded"} or (status == 429 and "per minute" not in message):
         return Exhausted(f"Google's quota is spent ({message})")

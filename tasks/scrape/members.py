@@ -5,7 +5,6 @@ Nothing is ever unpacked onto the disk: members of an archive are read one by on
 
 import json
 import os
-import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -16,6 +15,7 @@ from typing import Any, BinaryIO
 from tasks.errors import ParamsError, PictureRefused
 from tasks.scrape.sidecar import About
 from tasks.scrape.table import features, read_table
+from tasks.tars import DAMAGE, open_tar
 
 SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
 MAX_BYTES = 256_000_000  # of one member, unpacked; what is larger is refused before it fills the memory
@@ -24,6 +24,7 @@ LARGE = 16_000_000  # bytes; a smaller member may be packed as tightly as it lik
 MAX_NOTE = 1_000_000  # bytes of what is noted beside one picture
 NOTHING = About()
 UNKNOWN = "unknown"  # how the names of labels begin that say nothing
+BROKEN = (*DAMAGE, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def members(root: Path) -> Iterator[Member]:
         yield from _in_parquet(root, root.stem)
     elif zipfile.is_zipfile(root):
         yield from _in_zip(root)
-    elif tarfile.is_tarfile(root):
+    elif _is_tar(root):
         yield from _in_tar(root)
     else:
         raise ParamsError(f"folder: {root} is neither a directory nor a .zip, .tar or .parquet that can be read")
@@ -71,7 +72,7 @@ def members(root: Path) -> Iterator[Member]:
 
 def is_readable(root: Path) -> bool:
     """Whether `root` is an archive or a Parquet file, by its bytes."""
-    return _is_parquet(root) or zipfile.is_zipfile(root) or tarfile.is_tarfile(root)
+    return _is_parquet(root) or zipfile.is_zipfile(root) or _is_tar(root)
 
 
 def refused(name: str, reason: str, detail: str = "") -> Member:
@@ -98,8 +99,8 @@ def _in_directory(root: Path) -> Iterator[Member]:
             note = next((note for note in map(path.with_name, _notes(path.name)) if note.is_file()), None)
             yield Member(
                 name,
-                lambda path=path: _limited(path.open("rb"), path.stat().st_size),
-                _noted(note.open("rb")) if note is not None else NOTHING,
+                lambda path=path: _limited(lambda: path.open("rb"), path.stat().st_size),
+                _noted(lambda note=note: note.open("rb")) if note is not None else NOTHING,
             )
 
 
@@ -111,7 +112,7 @@ def _in_zip(root: Path) -> Iterator[Member]:
                 if not info.is_dir() and PurePosixPath(info.filename).suffix.lower() in SUFFIXES:
                     note = next((named[note] for note in _notes(info.filename) if note in named), None)
                     yield _zipped(archive, info, note)
-    except (zipfile.BadZipFile, OSError) as error:
+    except BROKEN as error:
         yield refused(_readable(root.name), "damaged archive", str(error))
 
 
@@ -125,14 +126,14 @@ def _zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, note: zipfile.ZipIn
         return refused(name, "too many bytes", f"{info.compress_size:,} packed make {info.file_size:,}")
     return Member(
         name,
-        lambda: _limited(archive.open(info), info.file_size),
-        _noted(archive.open(note)) if note is not None and note.file_size <= MAX_NOTE else NOTHING,
+        lambda: _limited(lambda: archive.open(info), info.file_size),
+        _noted(lambda: archive.open(note)) if note is not None and note.file_size <= MAX_NOTE else NOTHING,
     )
 
 
 def _in_tar(root: Path) -> Iterator[Member]:
     most = max(LARGE, MAX_RATIO * root.stat().st_size)
-    with tarfile.open(root, "r:*") as archive:
+    with open_tar(root) as archive:
         try:
             for member in archive:
                 name = _readable(member.name)
@@ -145,8 +146,8 @@ def _in_tar(root: Path) -> Iterator[Member]:
                 if _leads_outside(member.name) or file is None:
                     yield refused(name, "path leads outside")
                 else:
-                    yield Member(name, lambda member=member, file=file: _limited(file, member.size))
-        except (tarfile.TarError, EOFError, OSError) as error:
+                    yield Member(name, lambda member=member, file=file: _limited(lambda: file, member.size))
+        except BROKEN as error:
             yield refused(_readable(root.name), "damaged archive", str(error))
 
 
@@ -177,15 +178,15 @@ def _label(number: Any, names: Sequence[str]) -> str:
     return names[number]
 
 
-def _limited(file: Any, told: int) -> bytes:
-    """The bytes of an opened file, whose length is not what it was told to be where somebody lies."""
-    with file:
-        if told > MAX_BYTES:
-            raise PictureRefused("too many bytes", f"{told:,}")
-        try:
+def _limited(opened: Callable[[], Any], told: int) -> bytes:
+    """The bytes of what `opened` gives, whose length is not what it was told to be where somebody lies."""
+    if told > MAX_BYTES:
+        raise PictureRefused("too many bytes", f"{told:,}")
+    try:
+        with opened() as file:
             data = _read(file)
-        except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, NotImplementedError) as error:
-            raise PictureRefused("damaged", str(error)) from error
+    except BROKEN as error:
+        raise PictureRefused("damaged", str(error)) from error
     if len(data) > MAX_BYTES:
         raise PictureRefused("too many bytes", f"more than {MAX_BYTES:,}")
     return data
@@ -200,14 +201,20 @@ def _is_parquet(root: Path) -> bool:
         return file.read(4) == b"PAR1"
 
 
+def _is_tar(root: Path) -> bool:
+    with suppress(*BROKEN), open_tar(root):
+        return True
+    return False
+
+
 def _notes(name: str) -> tuple[str, str]:
     """What a note beside the picture may be called: by gallery-dl, and by img2dataset."""
     return f"{name}.json", str(PurePosixPath(name).with_suffix(".json"))
 
 
-def _noted(file: Any) -> About:
+def _noted(opened: Callable[[], Any]) -> About:
     """What was noted beside a picture; nothing where it is no such note."""
-    with file, suppress(ValueError, OSError, zipfile.BadZipFile):
+    with suppress(*BROKEN), opened() as file:
         said = json.loads(file.read(MAX_NOTE))
         if isinstance(said, dict):
             return About.read(said)

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,12 +60,14 @@ def read_table(path: Path, encoding: str = "utf-8", at_once: int = AT_ONCE) -> I
                     yield from (_row(json.loads(line), path) for line in _lines(file, path) if line.strip())
                 case _:
                     yield from (_row(value, path) for value in _list(json.loads(_limited(file, path)), path))
+    except ParamsError:
+        raise  # of a row: a ValueError too, and a sentence already
     except UnicodeDecodeError as error:
         raise ParamsError(
             f"{path} is not in {encoding} (the byte 0x{error.object[error.start]:02x} does not fit); "
             "save it as UTF-8, or name its encoding in the query (encoding: cp1252, say)"
         ) from error
-    except (json.JSONDecodeError, csv.Error, gzip.BadGzipFile, EOFError) as error:
+    except (ValueError, RecursionError, csv.Error, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise ParamsError(f"{path} cannot be read as {kind[1:]} ({error}); mend it, or save it anew") from error
     except OSError as error:
         raise ParamsError(f"{path} cannot be read ({error.strerror or error}); give a file that can") from error

@@ -97,7 +97,7 @@ class PoliteWeb:
             body = self._get(url, params)  # outside: the errors a person meets are ValueErrors too
             try:
                 return json.loads(body)
-            except ValueError:
+            except (ValueError, RecursionError):  # the second where it is nested without end
                 self.forget()
         self.text(url, **params)  # a captcha says so
         raise Transient(f"{shown(url)} gave something that is no JSON, three times; {STAYS}")
