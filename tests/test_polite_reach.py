@@ -1,18 +1,22 @@
 """Whom the polite client may ask: robots.txt, a source's own hosts, no private machine, and none behind a proxy."""
 
+import re
 import socket
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tasks.errors import Blocked, Gone, PictureRefused
 from tasks.scrape.address import MUSEUM, Public, require_host
 from tasks.scrape.museum.faults import Fault
 from tasks.scrape.museum.server import Answer, Asked, Museum
-from tasks.scrape.robots import forbids, read_robots
+from tasks.scrape.robots import Rule, forbids, read_robots
 from tasks.scrape.session import PoliteSession
 from tasks.scrape.source import Manners
 from tasks.scrape.web import PoliteWeb
@@ -176,6 +180,26 @@ def test_robots_rules_follow_the_standard() -> None:
     ours = read_robots("User-agent: *\nDisallow: /\nUser-agent: baren\nUser-agent: else\nDisallow: /x\n")
     assert ours.allows("/y")
     assert not ours.allows("/x/1")
+
+
+def test_a_robots_txt_may_begin_with_a_byte_order_mark() -> None:
+    assert not read_robots("\ufeffUser-agent: *\nDisallow: /\n").allows("/x")
+
+
+@settings(max_examples=500)
+@given(pattern=st.text("/ab*$.", max_size=8), path=st.text("/ab.$", max_size=10))
+def test_a_rule_fits_as_the_regular_expression_of_its_wildcards_does(pattern: str, path: str) -> None:
+    parts = [re.escape(part) for part in pattern.removesuffix("$").split("*")]
+    fits = re.match(".*".join(parts) + ("$" if pattern.endswith("$") else ""), path) is not None
+    assert Rule(False, pattern).fits(path) == fits
+
+
+def test_neither_many_wildcards_nor_many_names_take_time() -> None:
+    began = time.perf_counter()
+    assert not Rule(False, "/" + "*a" * 30 + "*b").fits("/" + "a" * 2_000)
+    text = "User-agent: *\n" + "User-agent: other\n" * 15_000 + "Disallow: /x\n" * 15_000
+    assert not read_robots(text).allows("/x")
+    assert time.perf_counter() - began < 5
 
 
 @pytest.mark.parametrize(

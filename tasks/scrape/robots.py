@@ -19,8 +19,18 @@ class Rule:
 
     def fits(self, path: str) -> bool:
         """Whether the rule speaks of `path` (with its query)."""
-        parts = [re.escape(part) for part in self.pattern.removesuffix("$").split("*")]
-        return re.match(".*".join(parts) + ("$" if self.pattern.endswith("$") else ""), path) is not None
+        pattern = self.pattern[:-1] if self.pattern.endswith("$") else self.pattern + "*"
+        first, *others = pattern.split("*")
+        if not others:
+            return path == first
+        if not path.startswith(first):
+            return False
+        place, (*middle, last) = len(first), others
+        for part in middle:  # the first place that fits leaves most to the others, so none is ever tried again
+            if (found := path.find(part, place)) < 0:
+                return False
+            place = found + len(part)
+        return path.endswith(last, place)
 
 
 @dataclass(frozen=True)
@@ -46,18 +56,19 @@ MOST = 512_000  # bytes of a robots.txt that are read, as many as the standard a
 def read_robots(text: str) -> Robots:
     """The rules of the group that names us, or of the group for all; lines that make no sense are passed over."""
     groups: dict[str, list[tuple[str, str]]] = {}
-    names: list[str] = []
+    names: set[str] = set()  # whom the lines are for, as far as it concerns us: a file may name thousands
     naming = False
-    for line in text.splitlines():
+    for line in text.removeprefix("\ufeff").splitlines():
         key, colon, value = (part.strip() for part in line.partition("#")[0].partition(":"))
         key = key.lower()
         if not colon:
             continue
         if key == "user-agent":
-            names = [*names, value.lower()] if naming else [value.lower()]
+            names = ((names if naming else set()) | {value.lower()}) & {AGENT, "*"}
             naming = True
-            groups.setdefault(value.lower(), [])
-        elif names:
+            for name in names:
+                groups.setdefault(name, [])
+        else:
             naming = False
             for name in names:
                 groups[name].append((key, value))
