@@ -83,11 +83,13 @@ class Params:
     def load(cls, path: Path = Path("params.yaml")) -> "Params":
         """Read the file; raises ParamsError where it is missing, no YAML, or has other keys than it may."""
         try:
-            return cls(yaml.safe_load(path.read_text(encoding="utf-8")))
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise ParamsError(f"{path} is not here; run this from the project's root, or restore the file") from error
-        except yaml.YAMLError as error:
-            raise ParamsError(f"{path} is no YAML: {' '.join(str(error).split())}; correct it there") from error
+        except (yaml.YAMLError, ValueError, RecursionError) as error:  # of another encoding, of a day that never was
+            told = " ".join(str(error).split())
+            raise ParamsError(f"{path} is no YAML in UTF-8: {told}; correct it there") from error
+        return cls(content)
 
     @property
     def picture_sets(self) -> list[str]:

@@ -95,9 +95,20 @@ def test_a_missing_file_is_said(tmp_path: Path) -> None:
         Params.load(tmp_path / "params.yaml")
 
 
-def test_what_is_no_yaml_is_said(tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text("pictures: [")
-    with pytest.raises(ParamsError, match="is no YAML"):
+@pytest.mark.parametrize(
+    "text",
+    [b"pictures: [", "report: {title: Café}".encode("latin-1"), b"contact: 2024-13-01", b"pictures: " + b"[" * 5_000],
+    ids=["breaks off", "Latin-1", "a thirteenth month", "nested without end"],
+)
+def test_what_is_no_yaml_is_said(text: bytes, tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_bytes(text)
+    with pytest.raises(ParamsError, match=r"is no YAML in UTF-8: [^\n]*; correct it there$"):
+        Params.load(tmp_path / "params.yaml")
+
+
+def test_yaml_that_is_no_params_is_said_as_what_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("pictures: {}")
+    with pytest.raises(ParamsError, match="the file lacks the key 'recipes'; add it"):
         Params.load(tmp_path / "params.yaml")
 
 

@@ -136,6 +136,18 @@ class TestCompact:
         assert contents(tiny) == before
 
 
+def png(seed: int) -> bytes:
+    data = io.BytesIO()
+    Image.fromarray(draw(seed)[:SIDE, :SIDE]).save(data, "PNG")
+    return data.getvalue()
+
+
+def put(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    tar.addfile(member, io.BytesIO(data))
+
+
 class TestExchange:
     @pytest.mark.parametrize("kind", ["webdataset", "imagefolder"])
     def test_out_and_back_is_the_same_set(self, tiny: Path, kind: str) -> None:
@@ -183,14 +195,35 @@ class TestExchange:
         assert shard_set.items[0].id == "imported:train/cats/0.png"
         np.testing.assert_array_equal(shard_set.read([8])[0], draw(8)[:SIDE, :SIDE])
 
+    def test_folders_of_tars_keep_their_splits(self) -> None:
+        """Tars of one name in train and val, as WebDataset's users lay them."""
+        for split, seeds in (("train", range(6)), ("val", range(6, 9))):
+            Path("theirs", split).mkdir(parents=True)
+            with tarfile.open(f"theirs/{split}/00000.tar", "w") as tar:
+                for seed in seeds:
+                    put(tar, f"{seed}.png", png(seed))
+        shards.main(["import", "theirs", "theirs"])
+        shard_set = ShardSet(Path("data/3-shards/theirs"))
+        assert shard_set.rows("held_out").tolist() == [6, 7, 8]
+        assert shard_set.items[0].id == "imported:train/00000/0.png"
+
+    @pytest.mark.parametrize("kind", ["gz", "xz"])
+    @pytest.mark.parametrize("damage", ["cut", "overwritten"])
+    def test_a_damaged_tar_is_said(self, kind: str, damage: str) -> None:
+        with tarfile.open("whole.tar", f"w:{kind}") as tar:  # type: ignore[call-overload]
+            for seed in range(50):
+                put(tar, f"{seed}.json", " ".join(map(str, range(seed, seed + 1_000))).encode())
+        whole = Path("whole.tar").read_bytes()
+        middle = len(whole) // 2
+        rest = b"" if damage == "cut" else b"\xff" * 200 + whole[middle + 200 :]
+        Path("broken.tar").write_bytes(whole[:middle] + rest)
+        with pytest.raises(ShardError, match=r"broken.tar is no tar that can be read \(.+\); fetch it again"):
+            shards.main(["import", "new", "broken.tar"])
+
     def test_names_in_a_tar_reach_nowhere(self, tmp_path: Path) -> None:
-        data = io.BytesIO()
-        Image.fromarray(draw(1)[:SIDE, :SIDE]).save(data, "PNG")
         with tarfile.open("evil.tar", "w") as tar:
             for name in ("../../escaped.png", "/absolute.png", "a/b.png"):
-                member = tarfile.TarInfo(name)
-                member.size = len(data.getvalue())
-                tar.addfile(member, io.BytesIO(data.getvalue()))
+                put(tar, name, png(1))
         shards.main(["import", "theirs", "evil.tar", "--held-out", "0"])
         assert ShardSet(Path("data/3-shards/theirs")).num_items == 3
         assert not list(tmp_path.parent.glob("*.png"))

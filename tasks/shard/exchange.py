@@ -27,6 +27,7 @@ from tasks.shard.plan import Plan, split_of
 from tasks.shard.read import ShardSet
 from tasks.shard.settings import Shard
 from tasks.shard.write import ANY, Pixels, write
+from tasks.tars import DAMAGE, open_tar
 
 Kind = Literal["webdataset", "imagefolder"]
 SPLITS: tuple[Split, ...] = ("train", "held_out")
@@ -77,7 +78,8 @@ def import_from(source: Path, out: Path, settings: Shard, progress: Progress) ->
     tars = [source] if source.is_file() else sorted(source.rglob("*.tar"))
     with tempfile.TemporaryDirectory(dir=SCRATCH, prefix="import-") as unpacked:
         for tar in progress.track(tars, f"unpacking {source}", unit="tars"):
-            _unpack(tar, Path(unpacked) / tar.stem)
+            place = tar.stem if tar == source else tar.relative_to(source).with_suffix("")  # its folder tells the split
+            _unpack(tar, Path(unpacked) / place)
         return _pack(Path(unpacked) if tars else source, source, out, settings, progress)
 
 
@@ -108,14 +110,19 @@ def _into_folder(folder: Path) -> Put:
 
 def _unpack(path: Path, folder: Path) -> None:
     """The pictures and sidecars of a tar, flat in `folder`: names inside a tar are not trusted with places."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in _in_tar(path):
+        (folder / name.strip("./").replace("/", "__")).write_bytes(data)
+
+
+def _in_tar(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
-        with tarfile.open(path) as tar:
+        with open_tar(path) as tar:
             for member in tar:
                 content = tar.extractfile(member) if member.isfile() else None
                 if content and member.name.lower().endswith((*PICTURES, ".json")):
-                    (folder / member.name.strip("./").replace("/", "__")).write_bytes(content.read())
-    except tarfile.TarError as error:
+                    yield member.name, content.read()
+    except DAMAGE as error:
         raise ShardError(f"{path} is no tar that can be read ({error}); fetch it again") from error
 
 
@@ -170,7 +177,7 @@ def _told(sidecar: Path) -> Packed | None:
     """The row an export of ours put there; None for what other tools keep in such files."""
     try:
         row: Any = json.loads(sidecar.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     ours = isinstance(row, dict) and {"id", "group", "split", "origin", "crop"} <= row.keys()
     return packed_from(row, sidecar) if ours else None
