@@ -22,7 +22,7 @@ from flows.rebuild import checkout, in_one_sentence, keep, walk
 from flows.room import kept_pictures
 from flows.settings import Operations
 from flows.steps import Workbench
-from flows.train import painting, recipes_of, replace_models, reportable
+from flows.train import judged, painting, recipes_of, replace_models, reportable
 
 NIGHTLY = {"prepare", "shard", "report"}  # follow collecting at once; training waits until there is more to learn from
 NEVER = "9999"  # later than any moment
@@ -93,9 +93,12 @@ def _is_nightly(stage: str, dag: Dag) -> bool:
 
 
 def _grown(recipes: list[str]) -> list[str]:
-    """The recipes of which a set has grown so much that their training does not wait for the week's."""
+    """The recipes of which a set has grown so much that their training does not wait for the week's.
+
+    It grows from what the last training read, even if its model was put away: the same pictures would be judged alike.
+    """
     recorded, enough = lock.entries(), Operations.load().grown
-    return [recipe for recipe in recipes if lock.growth(recipe, recorded) >= enough]
+    return [recipe for recipe in recipes if lock.growth(recipe, recorded, judged(recipe)) >= enough]
 
 
 def _ask_the_web(blocks: Mapping[str, Mapping[str, Any]], bench: Workbench) -> State[Any]:

@@ -46,12 +46,18 @@ def made(block: Mapping[str, Any]) -> int:
     return sum(int(out.get("size") or 0) for out in block.get("outs") or ())
 
 
-def growth(recipe: str, recorded: Entries) -> float:
+def read_by(stage: str, recorded: Entries) -> dict[str, int]:
+    """The bytes of each input that `stage` read when it last ran, by its path."""
+    return {dep["path"]: int(dep["size"]) for dep in recorded.get(stage, {}).get("deps") or () if dep.get("size")}
+
+
+def growth(recipe: str, recorded: Entries, judged: Mapping[str, int] | None = None) -> float:
     """By what share the most grown picture set of `recipe` has grown since it was trained on; 0 where it never was.
 
-    The bytes of shards stand for their pictures: every picture of a set takes as many.
+    `judged` are the bytes of what a later training read whose model was put away: growth counts from there then. The
+    bytes of shards stand for their pictures: every picture of a set takes as many.
     """
     now = {out["path"]: out["size"] for stage in recorded for out in recorded[stage].get("outs") or () if "size" in out}
-    then = {dep["path"]: dep.get("size") for dep in recorded.get(f"train@{recipe}", {}).get("deps") or ()}
-    shares = [now[path] / size - 1 for path, size in then.items() if size and path in now]
+    then, later = read_by(f"train@{recipe}", recorded), judged or {}
+    shares = [now[path] / max(size, later.get(path, 0)) - 1 for path, size in then.items() if path in now]
     return max(shares, default=0.0)

@@ -126,6 +126,17 @@ def _contest(recipe: str) -> Path:
     return SCRATCH / "contests" / f"{recipe}.json"
 
 
+def judged(recipe: str) -> dict[str, int]:
+    """What the training read whose model was judged last, in bytes by path; nothing where none was."""
+    path = _judged(recipe)
+    return read_json(path) if path.exists() else {}
+
+
+def _judged(recipe: str) -> Path:
+    """Outlasts a model that is put away, with which dvc.lock forgets what its training read."""
+    return SCRATCH / "judged" / f"{recipe}.json"
+
+
 def _run_trainings(due: list[str], rivals: Mapping[str, Rival], operations: Operations, bench: Workbench) -> State[Any]:
     habits = dict(HABITS)
     for recipe in rivals:
@@ -154,6 +165,7 @@ def _set_aside(recipe: str) -> Path:
 
 def _choose(recipe: str, rival: Rival | None, operations: Operations) -> str:
     """Leave the better model in place; says which that is, and why."""
+    write_json(_judged(recipe), lock.read_by(f"train@{recipe}", lock.entries()))
     if rival is None:
         return "a new model paints"
     new = read_json(METRICS / recipe / "metrics.json")

@@ -45,6 +45,11 @@ def test_a_worse_model_is_put_away_a_better_one_paints_and_the_old_one_is_a_comm
     assert painting_now(toy) == '{"swd": 1.0}'
     assert artifacts(server, f"contest-{RECIPE}") == [{"measure": "swd", "old": 1, "new": 2, "worse": True}]
     worse = said.split("the new one is ")[1].split(";")[0]
+    (toy / "ran").unlink()
+    code, again = finish(start("collect", PHOTOS))  # dvc.lock tells of the old model, and the set is as it was judged
+    assert code == 0, again
+    assert f"train {RECIPE}" not in read(toy / "ran")
+    assert "paints" not in again
     assert git(toy, "show", f"{worse}:dvc.lock") != (toy / "dvc.lock").read_text()
 
     params = yaml.safe_load((toy / "params.yaml").read_text())
@@ -127,6 +132,8 @@ def test_growth_is_that_of_the_most_grown_set_since_it_was_learned_from() -> Non
         "train@r": {"deps": [{"path": "data/3-shards/a", "size": 100}, {"path": "data/3-shards/b", "size": 100}]},
     }
     assert growth("r", recorded) == pytest.approx(0.3)
+    assert growth("r", recorded, {"data/3-shards/a": 125}) == pytest.approx(0.04)
+    assert growth("r", recorded, {"data/3-shards/a": 90}) == pytest.approx(0.3)
     assert growth("never trained", recorded) == 0
 
 
