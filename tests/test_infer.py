@@ -1,6 +1,7 @@
 """The infer stage: photographs of any size become prints with a report each; bad ones are named."""
 
 import csv
+import errno
 import io
 import json
 import shutil
@@ -261,6 +262,34 @@ def test_a_run_that_is_killed_keeps_the_prints_it_has_made(tmp_path: Path) -> No
     assert again.pictures == 1
     assert {path.stem for path in (tmp_path / "prints").glob("*.png")} == {"a", "b", "c"}
     assert {path.stem for path in (tmp_path / "prints" / "previews").iterdir()} == {"a", "b", "c"}
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_disk_that_is_full_at_the_last_small_file_loses_no_print(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved(tmp_path / "a.png", 100, 90)
+
+    def run(network: nn.Module) -> None:
+        infer.run(
+            painters=[Trained("best", network, "abc")], photos=[("a", tmp_path / "a.png", origin())],
+            out=tmp_path / "prints", settings=Infer(tile=128), scratch=tmp_path / "scratch",
+            progress=Progress(io.StringIO()),
+        )  # fmt: skip
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(infer, "write_credits", full)
+        with pytest.raises(NoRoom):
+            run(Counted())
+    assert not (tmp_path / "prints").exists()
+    assert (tmp_path / "scratch" / "prints" / "a.png").exists()
+    again = Counted()
+    run(again)
+    assert again.pictures == 0
+    assert (tmp_path / "prints" / "a.png").exists()
     assert list((tmp_path / "scratch").iterdir()) == []
 
 

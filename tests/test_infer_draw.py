@@ -1,5 +1,6 @@
 """Of many drawings the best that differ are kept, and come out at print size, with firm contours."""
 
+import errno
 import io
 import json
 from pathlib import Path
@@ -12,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from tasks import infer
-from tasks.errors import ParamsError
+from tasks.errors import NoRoom, ParamsError
 from tasks.infer import Infer
 from tasks.infer.best import chosen
 from tasks.infer.contours import cleaned, enlarged, noise, times_for
@@ -60,6 +61,21 @@ def test_the_same_seed_draws_the_same(tmp_path: Path) -> None:
 def test_noise_has_the_mean_and_the_deviation_asked_for(tmp_path: Path) -> None:
     scores = json.loads((drawn(tmp_path, mean=0.5, deviation=1e-6) / "drawn.json").read_text())["scores"]
     assert np.allclose(scores, np.tanh(0.5), atol=1e-4)
+
+
+def test_drawings_outlive_a_last_file_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tasks.infer.drawing.write_credits", full)
+        with pytest.raises(NoRoom):
+            drawn(tmp_path)
+    assert len(list((tmp_path / "scratch" / "out").glob("drawing-*.png"))) == 5
+    told = io.StringIO()
+    out = drawn(tmp_path, told=told)
+    assert told.getvalue().count("is there already") == len(list(out.glob("drawing-*.png"))) == 5
+    assert list((tmp_path / "scratch").iterdir()) == []
 
 
 def test_keeping_more_than_are_drawn_is_said() -> None:

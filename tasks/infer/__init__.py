@@ -1,5 +1,6 @@
 """Infer: whole photographs, of any size, painted by tiles without seams."""
 
+import os
 import re
 import shutil
 from collections import Counter
@@ -108,6 +109,7 @@ def run(
         write_json(folder / "refused.json", refused)
         proof.write(folder / "proof.jpg")
         write_credits(folder, learned_from)
+    shutil.rmtree(done)
 
 
 def draw(
@@ -196,12 +198,17 @@ def _printed(
 
 
 def gather(made: Sequence[Path], done: Path, folder: Path) -> None:
-    """Move the files `made` in `done` to the same places in `folder`; what else lies in `done` is removed."""
+    """Put the files `made` in `done` at the same places in `folder` too.
+
+    They stay in `done`, so that a run whose last small file fails has lost no print, and take no room twice.
+    """
     for path in made:
         there = folder / path.relative_to(done)
         there.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(path, there)
-    shutil.rmtree(done)
+        try:
+            os.link(path, there)
+        except OSError:  # another disk, or one without hard links
+            shutil.copyfile(path, there)
 
 
 def told_of(learned_from: Sequence[Origin]) -> dict[str, Any]:

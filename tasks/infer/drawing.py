@@ -1,5 +1,6 @@
 """Prints of a recipe that paints from noise: many are drawn, the best that differ are kept and enlarged."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -72,6 +73,7 @@ def run(
         proof.write(folder / "proof.jpg")
         write_json(folder / "drawn.json", {"scores": [round(float(value), 5) for value in scores], "kept": kept})
         write_credits(folder, learned_from)
+    shutil.rmtree(done)
 
 
 def laid_out(drawing: Pixels, name: str, key: str, settings: Infer, target: Path) -> Order:
