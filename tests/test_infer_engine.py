@@ -201,6 +201,10 @@ def test_a_blended_painting_goes_on_where_it_was_left(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run("other", breaks_at=5, tile=192)
     assert np.array_equal(run("other")[0], whole)  # cut otherwise, it begins anew: two tones would meet at a line
+    with pytest.raises(KeyboardInterrupt):
+        run("exact", breaks_at=num_tiles - 3)
+    exact = painted(tmp_path / "exact", [Toned(network(), CPU)])  # what was faded is no part of it
+    assert np.array_equal(exact, painted(tmp_path / "exact from the start", [Toned(network(), CPU)]))
 
 
 def test_memory_that_runs_out_while_tiles_fade_leaves_no_gap(tmp_path: Path) -> None:

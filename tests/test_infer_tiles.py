@@ -46,6 +46,15 @@ def test_the_smallest_picture_is_one_tile() -> None:
     assert (plan.padded_height, plan.padded_width) == (64, 64)
 
 
+def test_a_single_tile_is_measured_with_its_mirrored_frame() -> None:
+    far = Reach(8, 2000)
+    assert plan_tiles(3000, 3000, reach=far, tile=1024, most=4000).exact
+    assert plan_tiles(3000, 3000, reach=far, tile=1024, most=7000, mirror=True).exact
+    framed = plan_tiles(3000, 3000, reach=far, tile=1024, most=4000, mirror=True)
+    assert not framed.exact
+    assert max(framed.tile_height, framed.tile_width) <= 1024
+
+
 @pytest.mark.parametrize(("height", "width", "tile"), [(300, 411, 128), (64, 64, 512), (1, 1000, 256)])
 def test_a_mirrored_frame_is_painted_and_not_kept(height: int, width: int, tile: int) -> None:
     plan = plan_tiles(height, width, reach=Reach(4, 20), tile=tile, mirror=True)

@@ -65,8 +65,7 @@ def paint(
     batches and may raise. Raises BarenError where the smallest tile does not fit; the canvas keeps what is done.
     """
     first = plan(tile)
-    if not first.exact:
-        canvas.keep_only(fingerprint(str(first)))
+    canvas.keep_only("" if first.exact else fingerprint(str(first)))
     while True:
         present, done = plan(tile), _Megapixels(canvas)
         areas = _painted(painters, source, canvas, present, batch)

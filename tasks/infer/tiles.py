@@ -70,21 +70,20 @@ def plan_tiles(
     """
     assert min(height, width) > 0
     needed = None if reach.halo is None else _up(reach.halo, reach.stride)
-    exact = needed is not None and (most is None or 4 * needed <= max(most, tile) or _fits(height, width, reach, most))
+    padded_height, padded_width = sides = padded(height, reach.stride), padded(width, reach.stride)
+    exact = needed is not None and (
+        most is None
+        or 4 * needed <= max(most, tile)
+        or max(sides) + (2 * needed if mirror else 0) <= most  # a single tile
+    )
     halo = needed if exact and needed is not None else _up(FADE, reach.stride)
-    padded_height, padded_width = (padded(side, reach.stride) for side in (height, width))
     frame = halo if mirror else 0
     rows, columns = (
         tuple(_moved(span, frame, side) for span in cut(side + 2 * frame, reach.stride, halo, max(tile, 4 * halo)))
-        for side in (padded_height, padded_width)
+        for side in sides
     )
     rows, columns = (tuple(span for span in spans if span.core_start < span.core_stop) for spans in (rows, columns))
     return Plan(height, width, padded_height, padded_width, reach.stride, halo, exact, rows, columns)
-
-
-def _fits(height: int, width: int, reach: Reach, most: int) -> bool:
-    """Whether the picture is a single tile."""
-    return max(padded(height, reach.stride), padded(width, reach.stride)) <= most
 
 
 def _moved(span: Span, frame: int, side: int) -> Span:
