@@ -26,8 +26,8 @@ def named(
     """The photographs that `words` name, in order, and a sentence on each address that gave none.
 
     `contact` is whom the sites that are asked may write to; `private` are hosts of one's own network. Raises
-    BarenError for a file that is not there, ParamsError for an address without a contact, Transient where a site does
-    not answer.
+    BarenError for a file that is not there, ParamsError for an address without a contact or a list that cannot be
+    read, Transient where a site does not answer.
     """
     places = [place for word in words for place in _places(word)]
     addresses = [place for place in places if isinstance(place, str)]
@@ -56,10 +56,10 @@ def _places(word: str) -> Iterator[Path | str | Photo]:
     elif path.is_dir():
         yield from in_folder(path)
     elif path.suffix.lower() == ".txt" and path.is_file():
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-        for line in lines:
-            if line and not line.startswith("#"):
-                yield from _places(line)
+        for line in _lines(path):
+            if Path(line).suffix.lower() == ".txt" and Path(line).is_file():  # it might name itself
+                raise ParamsError(f"{path} names the list {line}, and a list holds no list; name both")
+            yield from _places(line)
     elif path.is_file():
         yield path
     else:
@@ -67,6 +67,15 @@ def _places(word: str) -> Iterator[Path | str | Photo]:
             f"{word} is not there; name a picture, a folder of them, an address (https://...), or a text file with "
             "one of these a line"
         )
+
+
+def _lines(path: Path) -> list[str]:
+    """What a list names, one a line, without blank lines and those that begin with #."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except UnicodeDecodeError as error:
+        raise ParamsError(f"{path} is not written in UTF-8 ({error}); save it as UTF-8") from error
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def _fetched(

@@ -130,8 +130,10 @@ def test_colours_are_turned_to_the_profile_asked_for(tmp_path: Path, kind: str) 
 def test_what_is_no_rgb_profile_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "lab.icc").write_bytes(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes())
     (tmp_path / "none.icc").write_bytes(b"nothing")
+    (tmp_path / "scanner.icc").write_bytes(SRGB.replace(b"rTRC", b"****"))
     for name, depth, words in (
         ("lab.icc", 8, "is a profile of Lab, and prints are written in RGB"),
+        ("scanner.icc", 8, "is no profile that colours can be turned to"),
         ("none.icc", 8, "is no ICC profile that can be read"),
         ("missing.icc", 8, "is no ICC profile that can be read"),
         ("lab.icc", 16, "leave out --profile or --depth 16"),

@@ -16,7 +16,7 @@ from pipelines.stages import kept_seeds
 from tasks.credits import add_credits
 from tasks.errors import BarenError, ParamsError
 from tasks.files import write_json
-from tasks.infer import Photo
+from tasks.infer import Infer, Photo
 from tasks.progress import Progress
 from tasks.rows import Origin
 
@@ -41,6 +41,19 @@ def test_what_is_not_there_is_one_sentence(tmp_path: Path) -> None:
         names(str(tmp_path / "none.jpg"))
     with pytest.raises(BarenError, match="holds no picture"):
         names(str(tmp_path))
+
+
+def test_a_list_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "ä.jpg")
+    words = tmp_path / "list.txt"
+    words.write_text(f"{tmp_path / 'ä.jpg'}\n", encoding="utf-8-sig")  # as Windows' Notepad saves it
+    assert names(str(words)) == ["ä.jpg"]
+    words.write_text(f"{tmp_path / 'ä.jpg'}\n", encoding="latin-1")
+    with pytest.raises(ParamsError, match=r"is not written in UTF-8 .* save it as UTF-8"):
+        names(str(words))
+    words.write_text(f"{words}\n")
+    with pytest.raises(ParamsError, match="a list holds no list"):
+        names(str(words))
 
 
 class Site(BaseHTTPRequestHandler):
@@ -140,3 +153,10 @@ def test_an_unknown_format_ends_with_the_known_ones() -> None:
 def test_a_wish_of_the_command_line_goes_before_params() -> None:
     chosen = paint._parser().parse_args(["a.jpg", "--recipe", "r", "--print", "12x15in", "--paint-ppi", "75"])
     assert paint._wishes(chosen) == {"size": "12x15in", "paint_ppi": 75.0}
+
+
+@pytest.mark.parametrize("dpi", ["inf", "nan", "0", "2e8"])
+def test_a_resolution_that_no_file_holds_is_one_sentence(dpi: str) -> None:
+    chosen = paint._parser().parse_args(["a.jpg", "--recipe", "r", "--dpi", dpi])
+    with pytest.raises(ParamsError, match=r"dpi"):
+        Infer.read(paint._wishes(chosen), "infer", "the command line")

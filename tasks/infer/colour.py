@@ -49,8 +49,13 @@ def colours_of(profile: str, depth: int) -> Colours:
             f"{profile} is a profile of {space}, and prints are written in RGB; name an RGB profile, or none: a print "
             "shop turns sRGB to its own inks"
         )
-    way = ImageCms.buildTransform(
-        ImageCms.createProfile("sRGB"), there, "RGB", "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        ImageCms.Flags.BLACKPOINTCOMPENSATION,
-    )  # fmt: skip
+    try:
+        way = ImageCms.buildTransform(
+            ImageCms.createProfile("sRGB"), there, "RGB", "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )  # fmt: skip
+    except ImageCms.PyCMSError as error:  # such as a scanner's, which only says how to read its colours
+        raise ParamsError(
+            f"{profile} is no profile that colours can be turned to ({error}); name a printer's"
+        ) from error
     return Colours(data, way)

@@ -29,7 +29,7 @@ class Infer(Settings):
     edges: Literal["mirror", "network"] = (
         "mirror"  # beyond the photo lies its mirror image, or the network's own padding
     )
-    dpi: float = Field(300.0, gt=0)  # resolution written into the file, for the printer
+    dpi: float = Field(300.0, gt=0, le=65_535)  # written into the file, for the printer; JPEG holds no more
     depth: Literal[8, 16] = 8  # bits a sample of .png and .tif; 16 keep soft skies smooth, in files twice as large
     size: str = ""  # of the print, "188x110cm", "12x15in", "4500x3600px" or "A2"; "" paints the photo pixel for pixel
     fit: Literal["crop", "pad", "stretch"] = "crop"  # how a photo of another shape comes onto the paper
