@@ -22,6 +22,7 @@ from tasks.files import SCRATCH
 CACHE = Path(".dvc/cache")
 SPARED = "Removing "  # begins the lines in which dvc gc says what it would remove
 KEEPS = ("--workspace", "--all-branches", "--all-tags", "--all-experiments")  # what dvc gc must leave
+UNFINISHED = ("*-*/*/", "infer/*/", "paint/photographs/*/")  # where in SCRATCH, a folder each; files there are kept
 PAGE = 200  # flow runs that Prefect's API gives at once
 
 
@@ -127,8 +128,9 @@ def _spare(*names: str) -> list[str]:
 
 
 def _unfinished(before: datetime) -> Iterator[Pile]:
-    """Checkpoints and other work of stages that was begun under params or inputs nobody returned to."""
-    old = [folder for folder in sorted(SCRATCH.glob("*-*/*/")) if _touched(folder) < before]
+    """Checkpoints, canvases and other work that was begun under params or inputs nobody returned to."""
+    found = sorted(folder for where in UNFINISHED for folder in SCRATCH.glob(where))
+    old = [folder for folder in found if _touched(folder) < before]
     if old:
         yield Pile(
             f"unfinished: {len(old)} folders of {SCRATCH} that nobody wrote to since {before:%Y-%m-%d}, "
@@ -172,12 +174,13 @@ def _remove(paths: list[Path]) -> None:
 
 
 def _touched(folder: Path) -> datetime:
-    times = [path.stat().st_mtime for path in (folder, *folder.rglob("*"))]
+    # Of links themselves: what a training began with is linked from DVC's cache, which may have let go of it.
+    times = [path.lstat().st_mtime for path in (folder, *folder.rglob("*"))]
     return datetime.fromtimestamp(max(times), UTC)
 
 
 def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
 
 
 def _size(num_bytes: int) -> str:

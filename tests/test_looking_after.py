@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from served import post, wait_until
 from test_versions import NOW, SET, checkout, git, night, raw
 from toy import ROOT, environment, run
 
-from flows import doctor, lock, plan, room
+from flows import doctor, lock, plan, room, tidy
 from flows.dag import Dag
 from flows.doctor import Finding
 from flows.history import Run, remember, usual_seconds
@@ -218,6 +218,27 @@ def test_from_a_remote_goes_only_what_no_checkout_names_any_more(
         pulled = run("dvc", "pull", "--force", f"data/1-raw/{SET}", cwd=twin)
         assert pulled.returncode == 0, pulled.stderr
         assert len(raw(twin).splitlines()) == pictures
+
+
+def test_painting_scratch_and_dangling_links_can_go_and_what_is_remembered_stays(here: Path) -> None:
+    link = here / ".scratch/start-travelgan/0123/last/weights.safetensors"  # as where the cache let go of a start
+    canvas = here / ".scratch/infer/4567/canvas"
+    photograph = here / ".scratch/paint/photographs/89ab/hill.jpg"
+    young = here / ".scratch/infer/cdef/canvas"
+    memory = here / ".scratch/prepare-prints/judged.sqlite"
+    for path in (link, canvas, photograph, young, memory):
+        path.parent.mkdir(parents=True)
+        path.symlink_to(here / "gone") if path == link else path.write_bytes(bytes(10**6))
+        for made in (path, *path.parents[: len(path.relative_to(here).parts) - 1]):
+            os.utime(made, (0, 0), follow_symlinks=False)
+    os.utime(young)
+    [pile] = tidy._unfinished(datetime(2000, 1, 1, tzinfo=UTC))
+    assert pile.said.startswith("unfinished: 3 folders of .scratch that nobody wrote to since ")
+    assert pile.said.endswith(", 2.0 MB")
+    pile.clear()
+    assert not any(path.parent.exists() for path in (link, canvas, photograph))
+    assert young.exists()
+    assert memory.exists()
 
 
 def objects(root: Path) -> set[str]:
