@@ -5,7 +5,7 @@ import queue
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -69,14 +69,13 @@ class Workbench:
     """
 
     def __init__(
-        self, held: int, num_accelerators: int | None = None, grace: float = GRACE, num_seats: int | None = None
+        self, held: int, accelerators: Sequence[str] | None = None, grace: float = GRACE, num_seats: int | None = None
     ) -> None:
         self._held = held
         self._grace = grace
-        self._accelerators: queue.Queue[int] = queue.Queue()
-        self._num_accelerators = num_accelerators or count_accelerators()
-        for number in range(self._num_accelerators):
-            self._accelerators.put(number)
+        self._accelerators: queue.Queue[str] = queue.Queue()
+        for name in accelerators or accelerators_here():
+            self._accelerators.put(name)
         # Besides what computes. A stage spreads over the processors by itself; many at once would only take memory.
         self._seats = threading.Semaphore(num_seats or max(2, len(os.sched_getaffinity(0)) // 2))
         self._leashes: set[subprocess.Popen[str]] = set()
@@ -90,12 +89,12 @@ class Workbench:
                 return self._run(stage, say, habit, force, habit.variables)
         if self._accelerators.empty():
             say("waiting until another stage has computed")
-        number = self._accelerators.get()
+        name = self._accelerators.get()
         try:
-            chosen = {"CUDA_VISIBLE_DEVICES": f"{number}"} if self._num_accelerators > 1 else {}
+            chosen = {"CUDA_VISIBLE_DEVICES": name} if name else {}
             return self._run(stage, say, habit, force, {**habit.variables, **chosen})
         finally:
-            self._accelerators.put(number)
+            self._accelerators.put(name)
 
     def stop(self) -> None:
         """Ask every running stage to stop, start no other, and return when their processes are gone."""
@@ -156,13 +155,18 @@ class Workbench:
         return process, int(process.stderr.readline())
 
 
-def count_accelerators() -> int:
-    """How many stages may compute at once: one a GPU, and one on a machine without.
+def accelerators_here() -> list[str]:
+    """The names of the GPUs on which stages may compute, one each; a single nameless one on a machine without.
 
-    Two networks on the same processors take several times as long as one after the other: their threads wait for each
-    other at every layer.
+    Where CUDA_VISIBLE_DEVICES is set it names them: the others are somebody else's. Two networks on the same processors
+    take several times as long as one after the other: their threads wait for each other at every layer.
     """
-    return len(list(Path("/proc/driver/nvidia/gpus").glob("*"))) or 1
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is None:
+        names = [f"{number}" for number, _ in enumerate(Path("/proc/driver/nvidia/gpus").glob("*"))]
+    else:
+        names = [name.strip() for name in given.split(",") if name.strip()]
+    return names or [""]
 
 
 def as_task(step: str, title: str) -> "Task[..., State[Any]]":

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from toy import PARAMS, ROOT, environment, run
 from flows.dag import Dag
 from flows.departed import begin_again, mark_departed
 from flows.deploy import NIGHTLY, WEEKLY, deploy_to_pool, planned
-from flows.steps import HABITS, Workbench
+from flows.steps import HABITS, Workbench, accelerators_here
 from tasks.errors import BarenError
 
 RECIPE = next(iter(PARAMS["recipes"]))
@@ -174,7 +175,7 @@ def test_a_second_rebuild_waits_for_the_first_and_says_so(start: Start, built: P
 
 
 def test_no_more_stages_run_at_once_than_there_are_seats() -> None:
-    bench = Workbench(0, num_accelerators=1, num_seats=2)
+    bench = Workbench(0, accelerators=[""], num_seats=2)
     busy: list[str] = []
     most: list[int] = []
 
@@ -193,6 +194,24 @@ def test_no_more_stages_run_at_once_than_there_are_seats() -> None:
         list(threads.map(lambda step: bench.run(f"{step}@one", str, HABITS[step]), ("train", "evaluate", "infer") * 2))
     assert len(most) == 14
     assert max(most[8:]) == 1, "what computes has an accelerator, or all processors, to itself"
+
+
+def test_a_stage_computes_on_a_gpu_that_the_user_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def computed(num_runs: int) -> list[Mapping[str, str]]:
+        seen: list[Mapping[str, str]] = []
+        bench = Workbench(0)
+        bench._run = lambda *given: seen.append(given[-1]) or "ran"  # type: ignore[method-assign]
+        for _ in range(num_runs):
+            bench.run("train@one", print, HABITS["train"])
+        return seen
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", " 3, GPU-5c0f,")
+    assert computed(3) == [{"CUDA_VISIBLE_DEVICES": name} for name in ("3", "GPU-5c0f", "3")]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
+    assert computed(1) == [{"CUDA_VISIBLE_DEVICES": "2"}]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # none, though there may be some
+    assert computed(1) == [{}]
+    assert accelerators_here() == [""]
 
 
 def test_the_schedule_makes_scheduled_runs(server: str, start: Start) -> None:
