@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import re
 import struct
 import subprocess
@@ -10,6 +11,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,6 +89,15 @@ def test_a_note_nested_without_end_says_nothing(tmp_path: Path) -> None:
         assert [member.about for member in members.members(root)] == [About()]
 
 
+@pytest.mark.parametrize(("value", "tags"), [(5, ("5",)), (True, ()), ({"sea": 1}, ("sea",)), (["a", 1], ("a", "1"))])
+def test_tags_may_be_anything(value: Any, tags: tuple[str, ...]) -> None:
+    assert About.read({"tags": value}) == About(tags=tags)
+
+
+def test_a_title_of_lists_in_lists_says_nothing() -> None:
+    assert About.read({"author": "Ran", "title": json.loads("[" * 900 + "]" * 900)}) == About()
+
+
 @pytest.mark.parametrize(
     ("name", "data"),
     [
@@ -114,14 +125,25 @@ def lain(name: str) -> bytes:
     return info.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % tarfile.BLOCKSIZE)
 
 
+def holed() -> bytes:
+    """A header that says that more of its map follows."""
+    header = bytearray(headed(tarfile.GNUTYPE_SPARSE, b""))
+    header[386:482], header[482] = b"%011o\0" % 1 * 8, 1
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + bytes(tarfile.BLOCKSIZE)
+
+
 @pytest.mark.parametrize(
     "header",
     [
         headed(tarfile.XHDTYPE, bytes(2_000_000)), headed(tarfile.GNUTYPE_LONGNAME, b"a" * 2_000_000),
-        headed(tarfile.XHDTYPE, b"16 size=-1000000\n"), headed(tarfile.XHDTYPE, b"21 GNU.sparse.map=x,y\n"),
+        headed(tarfile.XHDTYPE, b"17 size=-1000000\n"), headed(tarfile.XHDTYPE, b"22 GNU.sparse.map=x,y\n"),
         headed(tarfile.XHDTYPE, b"7 a=bc\n") * 2_000, b"x" * tarfile.BLOCKSIZE,
+        headed(tarfile.XHDTYPE, b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n") + lain("a.jpg"), holed(),
     ],
-    ids=["note of 2 MB", "name of 2 MB", "leads backwards", "no numbers", "notes without end", "no header"],
+    ids=["note of 2 MB", "name of 2 MB", "leads backwards",
+         "no numbers", "notes without end", "no header", "map of holes", "old map of holes"],
 )  # fmt: skip
 def test_a_tar_whose_header_does_harm_is_left_where_it_begins_to(header: bytes, tmp_path: Path) -> None:
     place, end = tmp_path / "mine.tar", bytes(2 * tarfile.BLOCKSIZE)

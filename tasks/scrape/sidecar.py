@@ -1,6 +1,6 @@
 """What is said of pictures beside them: a table with a row a file, or a .json by each, as gallery-dl writes them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -37,12 +37,14 @@ class About:
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> Self:
         """What a row of a table, or an object, says under whatever name; what it says besides is left alone."""
-        said = {
-            key: next((words for name in names if (words := _words(row.get(name)))), "") for key, names in NAMES.items()
-        }
-        tags = row.get("tags") or ()
-        listed = tags.replace(",", " ").split() if isinstance(tags, str) else map(_words, tags)
-        return cls(**said, tags=tuple(tag for tag in listed if tag))
+        try:
+            said = {
+                key: next((words for name in names if (words := _words(row.get(name)))), "")
+                for key, names in NAMES.items()
+            }
+            return cls(**said, tags=tuple(tag for tag in _tags(row.get("tags")) if tag))
+        except RecursionError:  # lists in lists without end
+            return cls()
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,16 @@ def _relative(file: str, table: Path, root: Path) -> str:
     if not (root / file).exists() and beside.is_file() and beside.resolve().is_relative_to(root.resolve()):
         return beside.resolve().relative_to(root.resolve()).as_posix()
     return Path(file).as_posix()
+
+
+def _tags(value: Any) -> Iterable[str]:
+    match value:
+        case str():
+            return value.replace(",", " ").split()
+        case Mapping() | list() | tuple():
+            return map(_words, value)
+        case _:
+            return (_words(value),)
 
 
 def _words(value: Any) -> str:
