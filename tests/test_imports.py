@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import tarfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from tasks.errors import BarenError, ParamsError
 from tasks.rows import Scraped
 from tasks.scrape import members, table
+from tasks.scrape.museum.faults import Fault
 from tasks.scrape.museum.server import Museum
 from tasks.scrape.registry import find
 from tests.visits import Elsewhere, collect, picture, zipped
@@ -236,6 +238,20 @@ def test_a_list_goes_on_behind_its_mark() -> None:
     rest = [found for found in source.discover(query, Web(), {"done": 400}) if hasattr(found, "shots")]  # type: ignore[arg-type]
     assert [item.shots[0].url for item in rest][:1] == [f"{PLACE}/400.jpg"]  # type: ignore[union-attr]
     assert len(rest) == 50
+
+
+def test_a_host_that_wants_hours_stops_none_of_the_others(tmp_path: Path) -> None:
+    class Two(Elsewhere):
+        hosts = ("elsewhere.example", "busy.example")
+
+    urls = [f"https://{host}/{n}.jpg" for n in range(6) for host in Two.hosts]
+    Path("list.txt").write_text("\n".join(urls))
+    museum = Museum([Two()])
+    museum.faults.append(Fault("429", "busy.example", retry_after=3_600))
+    rows = collect(tmp_path / "raw", museum, "url_list", path="list.txt")
+    ends = Counter((row.outcome, row.reason) for row in rows)
+    assert ends == {("kept", ""): 6, ("failed", "told to come later"): 6}
+    assert [asked.host for asked in museum.log].count("busy.example") == 1
 
 
 def test_addresses_that_are_none_and_pages_that_are_no_pictures_end_under_a_name(brought: Any) -> None:

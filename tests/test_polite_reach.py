@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.errors import Blocked, Gone, PictureRefused
+from tasks.errors import Blocked, Exhausted, Gone, PictureRefused
 from tasks.scrape.address import MUSEUM, Public, require_host
 from tasks.scrape.museum.faults import Fault
 from tasks.scrape.museum.server import Answer, Asked, Museum
@@ -63,6 +63,35 @@ def test_a_missing_robots_txt_allows_all_and_a_broken_one_nothing(
         with pytest.raises(Blocked):
             web.text(f"{URL}/a")
     web.close()
+
+
+class Slow(Plain):
+    """Wants more time between two requests than anybody has."""
+
+    def __init__(self, delay: str) -> None:
+        self.delay = delay
+
+    def answer(self, asked: Asked) -> Answer:
+        if asked.path == "/robots.txt":
+            return Answer(f"User-agent: *\nCrawl-delay: {self.delay}\n".encode(), "text/plain")
+        return super().answer(asked)
+
+
+@pytest.mark.parametrize("delay", ["inf", "86400", "1e400"])
+def test_a_host_that_wants_more_than_we_would_wait_is_not_asked(delay: str, clock: FakeClock, tmp_path: Path) -> None:
+    with Museum([Slow(delay)]) as museum:
+        web = PoliteWeb(
+            Manners(hosts=(HOST,)), contact="x", pages=tmp_path, opened=datetime.now(UTC), clock=clock,
+            museum_port=museum.port,
+        )  # fmt: skip
+        for _ in range(2):
+            with pytest.raises(
+                Blocked, match=r"wants .* seconds between two requests \(robots.txt\), .* was not asked"
+            ):
+                web.text(f"{URL}/a")
+        assert [asked.path for asked in museum.log] == ["/robots.txt"]
+        assert clock.slept < 1_000
+        web.close()
 
 
 class Sending:
@@ -281,6 +310,16 @@ class TestPicturesAnywhere:
         assert len(museum.log) <= 6
         assert roaming.session.broken() is None
         assert roaming.picture(f"{URL}/a.jpg", tmp_path / "a", 2_000_000, no).bytes == len(BODY)
+
+    def test_a_foreign_host_that_wants_hours_is_asked_once(
+        self, roaming: PoliteWeb, museum: Museum, tmp_path: Path
+    ) -> None:
+        museum.faults.append(Fault("429", "other.example/.*jpg", retry_after=3_600))
+        for number in range(4):
+            with pytest.raises(Exhausted, match="gives no more until"):
+                roaming.picture(f"http://other.example{MUSEUM}/{number}.jpg", tmp_path / "a", 2_000_000, no)
+        assert [asked.path for asked in museum.log] == ["/robots.txt", "/0.jpg"]
+        assert roaming.session.broken() is None
 
     def test_a_file_is_fetched_once_while_the_batch_is_open(self, roaming: PoliteWeb, museum: Museum) -> None:
         for _ in range(2):

@@ -147,6 +147,21 @@ def test_a_wait_that_makes_no_sense_is_none(told: str, clock: FakeClock) -> None
     assert session_module._seconds(told, clock) in (None, 0.0)
 
 
+def test_who_waits_for_a_turn_asks_no_more_once_the_host_has_had_enough(clock: FakeClock) -> None:
+    pace = Pace("host", 1.0, None, clock)
+    sent = pace.turn()
+
+    def sleep(seconds: float) -> None:
+        clock.time += seconds
+        with pytest.raises(Exhausted):
+            pace.too_many(sent, 0, 3_600)
+
+    clock.sleep = sleep  # type: ignore[method-assign]
+    with pytest.raises(Exhausted, match="host gives no more until"):
+        pace.turn()
+    assert isinstance(pace.broken, Exhausted)
+
+
 def test_what_never_answers_is_given_up_after_a_few_tries(web: PoliteWeb, museum: Museum) -> None:
     museum.faults.append(Fault("500"))
     with pytest.raises(Transient, match="gave status 500 6 times"):

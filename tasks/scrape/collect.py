@@ -197,8 +197,8 @@ class _Run:
             self._ledger.fail(id, origin, group, _reason(error))
             if (broken := self._web.session.broken()) is not None:
                 raise broken from error
-            if isinstance(error, Exhausted):
-                raise
+            if isinstance(error, Exhausted) and not self._web.session.manners.anywhere:
+                raise  # of a source that looks anywhere, this is one strange host among hundreds
 
     def _land(self) -> None:
         """On the way out: what was fetched meanwhile is kept, what had not begun is not begun."""
@@ -221,6 +221,8 @@ def _reason(error: SourceError) -> str:
             return "no answer"
         case Blocked():
             return "not given to us"
+        case Exhausted():
+            return "told to come later"
         case _:
             return str(error)
 

@@ -48,6 +48,8 @@ class Pace:
                 self._sent.append(turn)
         while (wait := turn - self._clock.now()) > 0:
             self._clock.sleep(wait)
+        if self.broken is not None:  # meanwhile
+            raise self.broken
         return turn
 
     def answered(self) -> None:
@@ -60,8 +62,10 @@ class Pace:
         """The host answered 429 or 503 to what was sent at `sent`: everybody waits, and goes slower from then on."""
         wait = retry_after if retry_after is not None else self.jitter(attempt)
         if wait > LONGEST_RETRY_AFTER:
-            until = self._clock.utc().timestamp() + min(wait, A_YEAR)
-            raise exhausted(self.host, until)
+            spent = exhausted(self.host, self._clock.utc().timestamp() + min(wait, A_YEAR))
+            with self._lock:
+                self.broken = spent
+            raise spent
         with self._lock:
             now = self._clock.now()
             self._next = max(self._next, now + wait)

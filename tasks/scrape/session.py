@@ -23,7 +23,7 @@ from requests.structures import CaseInsensitiveDict
 from tasks.errors import BarenError, Blocked, Gone, PictureRefused, ShapeChanged, SourceError, Transient
 from tasks.scrape.address import is_below, onward, require_host, shown
 from tasks.scrape.clock import Clock
-from tasks.scrape.pace import Pace
+from tasks.scrape.pace import LONGEST_RETRY_AFTER, Pace
 from tasks.scrape.robots import EVERYTHING, MOST, Robots, read_robots
 from tasks.scrape.source import Manners
 
@@ -187,10 +187,15 @@ class PoliteSession(requests.Session):
             if host not in self._robots:
                 hosts = self.hosts if is_below(host, self.hosts) else None
                 self._robots[host] = self._ask_robots(f"{parts.scheme}://{parts.netloc}/robots.txt", hosts)
-                self.pace(host).at_least(self._robots[host].delay)
+                self.pace(host).at_least(min(self._robots[host].delay, LONGEST_RETRY_AFTER))
         robots = self._robots[host]
         if robots.unread:
             raise Blocked(f"{host} was not asked, since its robots.txt cannot be had: {robots.unread}")
+        if robots.delay > LONGEST_RETRY_AFTER:
+            raise Blocked(
+                f"{host} wants {robots.delay:,g} seconds between two requests (robots.txt), more than we ever wait, "
+                "and was not asked; ask its keeper, or take it from the query"
+            )
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         if not robots.allows(path or "/"):
             raise Blocked(
