@@ -105,7 +105,7 @@ def read_wml(text: str, name: str) -> list[Item]:
         if parts.path != "/imgres":
             raise ShapeChanged(f"{name} has a thumbnail whose href is no /imgres but {parts.path!r}; {MUST}")
         told = {key: values[0] for key, values in parse_qs(parts.query).items()}
-        width, height = (int(told[key]) if told.get(key, "").isdigit() else 0 for key in ("w", "h"))
+        width, height = (int(told[key]) if told.get(key, "").isdecimal() else 0 for key in ("w", "h"))
         items += found(need(told, name, "imgurl"), need(told, name, "imgrefurl"), "", "", width, height)
     return items
 

@@ -119,7 +119,7 @@ def read_searxng(answer: Any, address: str) -> list[Item]:
     items: list[Item] = []
     for row in need(answer, address, "results"):
         width, _, height = str(row.get("resolution") or "").replace("×", "x").partition("x")
-        sizes = (int(side) if (side := text.strip()).isdigit() else 0 for text in (width, height))
+        sizes = (int(side) if (side := text.strip()).isdecimal() else 0 for text in (width, height))
         items += found(
             str(need(row, address, "img_src")), str(need(row, address, "url")), str(row.get("title") or ""),
             str(row.get("author") or ""), *sizes,
