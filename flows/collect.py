@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import yaml
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
@@ -20,7 +18,7 @@ from flows.harvest import SILENCE, Harvest, asked_since, harvest, last_batch, re
 from flows.names import require_picture_sets
 from flows.rebuild import checkout, in_one_sentence, keep, walk
 from flows.room import kept_pictures
-from flows.settings import Operations
+from flows.settings import Operations, load_params
 from flows.steps import Workbench
 from flows.train import judged, painting, recipes_of, replace_models, reportable
 
@@ -83,7 +81,7 @@ def _moment(when: datetime) -> str:
 def _chosen(picture_sets: list[str] | None) -> dict[str, Mapping[str, Any]]:
     """The scrape block of each picture set that is collected."""
     require_picture_sets(picture_sets or ())
-    pictures: Mapping[str, Any] = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["pictures"]
+    pictures: Mapping[str, Any] = load_params()["pictures"]
     return {name: pictures[name]["scrape"] for name in picture_sets or pictures}
 
 

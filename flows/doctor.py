@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from flows.dvc import dvc
 from flows.publish import default_remote, waiting
-from flows.settings import Operations
+from flows.settings import Operations, load_params
 from flows.versions import Git
 from tasks.errors import BarenError
 from tasks.scrape.registry import find
@@ -76,7 +74,7 @@ def _params() -> Iterator[Finding]:
 
 
 def _keys() -> Iterator[Finding]:
-    pictures: dict[str, Any] = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["pictures"]
+    pictures: dict[str, Any] = load_params()["pictures"]
     for name, block in pictures.items():
         scrape = block["scrape"]
         source = find(scrape["use"])

@@ -1,10 +1,8 @@
 """The names that params.yaml gives recipes and picture sets: a wrong one is a sentence before anything is started."""
 
 from collections.abc import Collection
-from pathlib import Path
 
-import yaml
-
+from flows.settings import load_params
 from tasks.errors import ParamsError
 
 
@@ -22,8 +20,8 @@ def _require(what: str, block: str, names: Collection[str]) -> None:
     if not names:
         return
     try:
-        known = list(yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))[block])
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
+        known = list(load_params()[block])
+    except (ParamsError, KeyError, TypeError):
         return  # what is wrong with the file itself, its check says
     for name in names:
         if name not in known:

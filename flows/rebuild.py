@@ -3,10 +3,8 @@
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import yaml
 from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.context import get_run_context
@@ -20,7 +18,7 @@ from flows.departed import mark_departed, sign
 from flows.logs import written_down
 from flows.names import require_recipes
 from flows.publish import hand_on
-from flows.settings import Operations, require_sound_params
+from flows.settings import Operations, load_params, require_sound_params
 from flows.steps import HABITS, Before, Habit, Workbench, as_task
 from flows.turn import turn
 from flows.versions import keep_version
@@ -122,7 +120,7 @@ def walk(
 
 def titled(dag: Dag) -> dict[str, str]:
     """What a person reads for each stage: "scrape photos from sample", "train travelgan", "report"."""
-    params: Mapping[str, Any] = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    params = load_params()
     titles: dict[str, str] = {}
     for stage in dag.waits_for:
         step, _, name = stage.partition("@")

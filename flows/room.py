@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from flows import lock
+from flows.settings import load_params
 from tasks.files import require_room
 from tasks.rows import ITEMS, read_scraped
 
@@ -20,7 +19,7 @@ def wanted(stage: str, recorded: lock.Entries) -> int:
     step, _, name = stage.partition("@")
     if step != "scrape":
         return LEAST + COPIES * lock.made(recorded.get(stage, {}))
-    pictures: Mapping[str, Any] = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["pictures"]
+    pictures: Mapping[str, Any] = load_params()["pictures"]
     kept, num_bytes = kept_pictures(name)
     missing = max(0, int(pictures[name]["scrape"]["limit"]) - kept)
     return LEAST + (COPIES * missing * num_bytes // kept if kept else 0)

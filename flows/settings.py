@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,24 @@ from tasks.settings import Settings
 CHECKED = (
     SCRATCH / "checked"
 )  # the hash of the params.yaml that was found right last; `python -m pipelines check` writes it
+PARAMS = Path("params.yaml")
 SAID = "baren: "  # how that begins its sentence
+
+
+def load_params(path: Path = PARAMS) -> Mapping[str, Any]:
+    """What the file says, its blocks unchecked. Raises ParamsError where it is missing, unreadable or no block."""
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ParamsError(f"{path} is not here; run this from the project's root, or restore the file") from error
+    except OSError as error:
+        raise ParamsError(f"{path} cannot be read ({error.strerror}); see to that, or restore the file") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # of another encoding, of a day that never was
+        told = " ".join(str(error).split())
+        raise ParamsError(f"{path} is no YAML in UTF-8: {told}; correct it there") from error
+    if not isinstance(content, Mapping):
+        raise ParamsError(f"{path} is {content!r}; it must be a block with the keys pictures, recipes, report")
+    return content
 
 
 class Operations(Settings):
@@ -50,13 +68,12 @@ class Operations(Settings):
         return names
 
     @classmethod
-    def load(cls, path: Path = Path("params.yaml")) -> "Operations":
+    def load(cls, path: Path = PARAMS) -> "Operations":
         """The checked block; its defaults where the file has none. Raises ParamsError."""
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return cls.read(content.get("operations", {}), "operations")
+        return cls.read(load_params(path).get("operations", {}), "operations")
 
 
-def require_sound_params(path: Path = Path("params.yaml")) -> None:
+def require_sound_params(path: Path = PARAMS) -> None:
     """Raise ParamsError for a mistake anywhere in params.yaml, before DVC removes what a stage made to run it again."""
     if CHECKED.exists() and CHECKED.read_text(encoding="utf-8") == sha256_file(path):
         return

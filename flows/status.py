@@ -5,15 +5,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from flows import lock
 from flows.harvest import silent
 from flows.history import runs
 from flows.publish import waiting
 from flows.restore import versions
 from flows.room import kept_pictures
-from flows.settings import Operations
+from flows.settings import Operations, load_params
 from flows.turn import holder
 from tasks.files import read_json
 
@@ -22,7 +20,7 @@ MODELS, METRICS = Path("data/4-models"), Path("data/5-metrics")
 
 def told() -> str:
     """The state of the checkout for a person."""
-    return "\n".join(_lines(yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))))
+    return "\n".join(_lines(load_params()))
 
 
 def _lines(params: Any) -> Iterator[str]:

@@ -20,6 +20,7 @@ from test_versions import NOW, SET, checkout, git, night, raw
 from toy import ROOT, environment, run
 
 from flows import doctor, lock, plan, room, tidy
+from flows.__main__ import main
 from flows.dag import Dag
 from flows.doctor import Finding
 from flows.history import Run, remember, usual_seconds
@@ -89,6 +90,29 @@ def test_the_doctor_names_what_is_missing_and_how_to_get_it(here: Path, monkeypa
     assert params == Finding("params", "missing", "params.yaml: the file lacks the key 'recipes'; add it")
     assert disk.state in ("well", "note")
     assert in_git == Finding("git", "note", "this is no git checkout, so no version is kept; `git init` makes it one")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"pictures: [", "params.yaml is no YAML in UTF-8: while parsing a flow node"),
+        ("# gemälde\n".encode("latin-1"), "params.yaml is no YAML in UTF-8: 'utf-8' codec can't decode"),
+        (b"- pictures", "params.yaml is ['pictures']; it must be a block with the keys pictures, recipes, report"),
+        (None, "params.yaml is not here; run this from the project's root"),
+    ],
+)
+def test_a_broken_params_file_is_one_sentence(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, content: bytes | None, told: str
+) -> None:
+    (here / "params.yaml").unlink() if content is None else (here / "params.yaml").write_bytes(content)
+    for command in ("status", "tidy"):
+        assert main([command]) == 1
+        assert capsys.readouterr().err.startswith(f"baren: {told}")
+    monkeypatch.setattr(doctor, "_CHECKS", (doctor._params, doctor._keys))
+    params, keys = doctor.examine()
+    assert params.state == keys.state == "missing"
+    assert params.said.startswith("params.yaml")
+    assert keys.said.startswith(told)
 
 
 def test_the_doctor_misses_keys_and_a_contact(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
