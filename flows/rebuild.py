@@ -48,7 +48,11 @@ def keep(what: str) -> str:
     if version is None:
         return ""
     if version.new:
-        logger.info("kept: git checkout %s && dvc checkout brings this back", version.tag)
+        logger.info(
+            "kept; to bring it back commit or put away what you changed (git stash -u), then git checkout %s && "
+            "dvc checkout",
+            version.tag,
+        )
     hand_on(operations, logger.info)
     return version.tag
 

@@ -66,7 +66,8 @@ def models_of(version: str, recipes: Iterable[str] | None) -> lock.Entries:
         if _networks(then, recipe) != _networks(now, recipe):
             raise BarenError(
                 f"the networks of {recipe} were others in {version}, so its model cannot paint with the present "
-                f"params.yaml; `git checkout {version} && dvc checkout` brings back both"
+                f"params.yaml; commit or put away what you changed (`git stash -u`), then `git checkout {version} && "
+                "dvc checkout` brings back both"
             )
         found |= {stage: then[stage] for stage in (f"train@{recipe}", f"evaluate@{recipe}") if stage in then}
     return found

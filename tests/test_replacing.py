@@ -9,7 +9,7 @@ from test_versions import checkout, git
 from toy import PARAMS, run
 
 from flows.judge import judge
-from flows.lock import entries, growth
+from flows.lock import entries, growth, put
 from flows.restore import models_of
 from flows.settings import Operations
 from pipelines.start import paint_on
@@ -45,6 +45,7 @@ def test_a_worse_model_is_put_away_a_better_one_paints_and_the_old_one_is_a_comm
     assert painting_now(toy) == '{"swd": 1.0}'
     assert artifacts(server, f"contest-{RECIPE}") == [{"measure": "swd", "old": 1, "new": 2, "worse": True}]
     worse = said.split("the new one is ")[1].split(";")[0]
+    assert f"put away what you changed (git stash -u), then git checkout {worse} && dvc checkout" in said
     (toy / "ran").unlink()
     code, again = finish(start("collect", PHOTOS))  # dvc.lock tells of the old model, and the set is as it was judged
     assert code == 0, again
@@ -100,6 +101,19 @@ def test_a_version_that_never_was_is_one_sentence(checkout: Path, monkeypatch: p
     git(checkout, "-c", "user.name=a", "-c", "user.email=a@b", "tag", "kept-1", "-m", "a tag")
     with pytest.raises(BarenError, match=r"kept-1 has no dvc.lock"):
         models_of("kept-1", None)
+
+
+def test_a_model_of_other_networks_is_brought_back_with_its_params(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(checkout)
+    for width in (8, 16):
+        put({f"train@{RECIPE}": {"params": {"params.yaml": {f"recipes.{RECIPE}.networks": {"width": width}}}}})
+        git(checkout, "add", "--force", "dvc.lock")
+        git(checkout, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", f"{width} wide")
+    assert list(models_of("HEAD", [RECIPE])) == [f"train@{RECIPE}"]
+    with pytest.raises(BarenError, match=r"\(`git stash -u`\), then `git checkout HEAD~ && dvc checkout` brings back"):
+        models_of("HEAD~", [RECIPE])
 
 
 def test_the_old_model_paints_on_until_the_new_one_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
