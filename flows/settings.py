@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, field_validator
 
 from flows.judge import JUDGES
 from tasks.errors import ParamsError
 from tasks.files import SCRATCH, sha256_file
-from tasks.settings import Settings
+from tasks.settings import Settings, read_yaml
 
 CHECKED = (
     SCRATCH / "checked"
@@ -23,15 +22,7 @@ SAID = "baren: "  # how that begins its sentence
 
 def load_params(path: Path = PARAMS) -> Mapping[str, Any]:
     """What the file says, its blocks unchecked. Raises ParamsError where it is missing, unreadable or no block."""
-    try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ParamsError(f"{path} is not here; run this from the project's root, or restore the file") from error
-    except OSError as error:
-        raise ParamsError(f"{path} cannot be read ({error.strerror}); see to that, or restore the file") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # of another encoding, of a day that never was
-        told = " ".join(str(error).split())
-        raise ParamsError(f"{path} is no YAML in UTF-8: {told}; correct it there") from error
+    content = read_yaml(path)
     if not isinstance(content, Mapping):
         raise ParamsError(f"{path} is {content!r}; it must be a block with the keys pictures, recipes, report")
     return content

@@ -8,8 +8,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import yaml
-
 import pipelines
 from tasks.errors import ParamsError
 from tasks.evaluate.settings import Evaluate
@@ -17,7 +15,7 @@ from tasks.infer.settings import Infer
 from tasks.prepare.settings import Prepare
 from tasks.report.settings import Report
 from tasks.scrape.settings import Scrape
-from tasks.settings import Settings
+from tasks.settings import Settings, read_yaml
 from tasks.shard.settings import Shard
 from tasks.train.settings import Train
 
@@ -82,14 +80,7 @@ class Params:
     @classmethod
     def load(cls, path: Path = Path("params.yaml")) -> "Params":
         """Read the file; raises ParamsError where it is missing, no YAML, or has other keys than it may."""
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise ParamsError(f"{path} is not here; run this from the project's root, or restore the file") from error
-        except (yaml.YAMLError, ValueError, RecursionError) as error:  # of another encoding, of a day that never was
-            told = " ".join(str(error).split())
-            raise ParamsError(f"{path} is no YAML in UTF-8: {told}; correct it there") from error
-        return cls(content)
+        return cls(read_yaml(path))
 
     @property
     def picture_sets(self) -> list[str]:

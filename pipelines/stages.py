@@ -85,7 +85,7 @@ def _prepare(params: Params, name: str, progress: Progress) -> None:
             executor=executor,
             progress=progress,
             curation=CURATION / f"{name}.csv",
-            memory=SCRATCH / f"prepare-{name}",
+            cache=SCRATCH / f"prepare-{name}",
         )
 
 

@@ -51,7 +51,7 @@ class Networks(Settings):
     directions: Literal["one", "both"] = (
         "one"  # both: another generator and critic learn to paint prints as photographs
     )
-    filters: int = Field(64, ge=4)  # of the first layer of each network
+    filters: int = Field(64, ge=4)  # of the first layer of each network; the U-Net's widest has 4 times as many
     levels: int = Field(5, ge=1, le=7)  # halvings of the U-Net; with few it sees strokes alone (1, folded: 36 px)
     # strided as in the paper's code, pooled as the article words it, folded the same of four pixels as one: a quarter
     # of the work

@@ -1,8 +1,10 @@
 """Settings that are checked once, on load: what the blocks of params.yaml are made of."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 
+import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tasks.errors import ParamsError
@@ -33,6 +35,19 @@ class Settings(BaseModel):
     def keys(cls) -> list[str]:
         """The names of the block's keys, as written in the file."""
         return [field.alias or name for name, field in cls.model_fields.items()]
+
+
+def read_yaml(path: Path) -> Any:
+    """What a file of settings says, unchecked. Raises ParamsError where it is missing, unreadable or no YAML."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ParamsError(f"{path} is not here; run this from the project's root, or restore the file") from error
+    except OSError as error:
+        raise ParamsError(f"{path} cannot be read ({error.strerror}); see to that, or restore the file") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # of another encoding, of a day that never was
+        told = " ".join(str(error).split())
+        raise ParamsError(f"{path} is no YAML in UTF-8: {told}; correct it there") from error
 
 
 def _tuples(value: Any) -> Any:

@@ -66,12 +66,12 @@ def prepared(
     out: Path,
     executor: Executor | None = None,
     curation: Path | None = None,
-    memory: Path | None = None,
+    cache: Path | None = None,
     **settings: Any,
 ) -> list[Prepared]:
     run(
         picture_set="photos", raw=raw, out=out, settings=Prepare(**{"side": 32, **settings}),
-        executor=executor or Here(), progress=Progress(), curation=curation, memory=memory,
+        executor=executor or Here(), progress=Progress(), curation=curation, cache=cache,
     )  # fmt: skip
     return list(read_prepared(out / "items"))
 

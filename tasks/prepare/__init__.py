@@ -27,13 +27,13 @@ def run(
     executor: Executor,
     progress: Progress,
     curation: Path | None = None,
-    memory: Path | None = None,
+    cache: Path | None = None,
 ) -> None:
     """Decide on every candidate in `raw` (data/1-raw/SET) and write `out` (data/2-prepared/SET).
 
-    `curation` names the CSV with a person's verdicts; it is created where it is missing. `memory` names a folder where
+    `curation` names the CSV with a person's verdicts; it is created where it is missing. `cache` names a folder where
     judgements are remembered, so that bytes judged before are not opened again. The ledger is the same, byte for byte,
-    for any executor, any number of workers, with a memory or without. Raises BarenError where there is no candidate, or
+    for any executor, any number of workers, with a cache or without. Raises BarenError where there is no candidate, or
     none is kept; ParamsError for a verdict that makes no sense.
     """
     from tasks.prepare.copies import without_copies
@@ -43,7 +43,7 @@ def run(
 
     rows, known = candidates(raw)
     verdicts = read_curation(curation, known) if curation is not None else {}
-    with closing(_decisions(rows, verdicts, raw, settings, executor, memory)) as work:
+    with closing(_decisions(rows, verdicts, raw, settings, executor, cache)) as work:
         decisions = list(progress.track(work, f"prepare {picture_set}", len(rows)))
     ledger = without_copies(decisions, settings.duplicates)
     require_some(picture_set, ledger)
@@ -59,17 +59,17 @@ def run(
 
 def _decisions(
     rows: Sequence[Scraped], verdicts: Mapping[str, "Verdict"], raw: Path, settings: Prepare, executor: Executor,
-    memory: Path | None,
+    cache: Path | None,
 ) -> Generator["Decision"]:  # fmt: skip
     """The decision on each of `rows`, in their order; what was never judged is judged by the executor's workers."""
+    from tasks.prepare.cache import Cache
     from tasks.prepare.decide import Judge, crashed, decided_unseen, file_of
-    from tasks.prepare.earlier import Earlier
     from tasks.workers import each
 
     unseen = [decided_unseen(row, verdicts.get(row.id), settings.licences) for row in rows]
     files = [None if decision else file_of(row, row.id in verdicts) for row, decision in zip(rows, unseen, strict=True)]
-    with Earlier(memory, settings) as earlier:
-        recalled = earlier.recall([file for file in files if file])
+    with Cache(cache, settings) as known:
+        recalled = known.recall([file for file in files if file])
         new = (file for file in files if file and file not in recalled)
         judged = each(executor, Judge(raw, settings), new, crashed)
         for row, decision, file in zip(rows, unseen, files, strict=True):
@@ -81,5 +81,5 @@ def _decisions(
             else:
                 judgement = next(judged)
                 if judgement.lasting:
-                    earlier.keep(file, judgement)
+                    known.keep(file, judgement)
                 yield judgement.decision(row, file.by_hand)

@@ -2,8 +2,8 @@
 
 A part's activations are not kept: they are computed again when its gradient is asked for (Chen et al. 2016, Training
 Deep Nets with Sublinear Memory Cost). So a loss sees the whole batch however small the parts are, pairs and means over
-the batch included; only batch norm in training and
-the deviation over a minibatch see their part alone. It costs one more forward pass.
+the batch included; only batch norm in training and the deviation over a minibatch see their part alone. It costs one
+more forward pass.
 """
 
 from collections.abc import Mapping

@@ -32,8 +32,8 @@ def halve(optimizers: Iterable[Optimizer]) -> None:
 
 
 def named(optimizer: Optimizer) -> list[dict[str, Any]]:
-    """Of each group the full rate, as the one from which shares are taken, and the betas, where it has them."""
+    """What params name of each group: the full rate, of which shares are taken, and Adam's betas."""
     return [
-        {FULL: group.get(FULL, group[NOW]), **{key: group[key] for key in ("betas",) if key in group}}
+        {FULL: group.get(FULL, group[NOW]), **({"betas": group["betas"]} if "betas" in group else {})}
         for group in optimizer.param_groups
     ]

@@ -1,4 +1,4 @@
-"""Judgements of earlier runs: the same bytes, by the same code and settings, are not judged again.
+"""The cache of judgements: the same bytes, by the same code and settings, are not judged again.
 
 A night adds a few pictures to a set of many, and its whole ledger is written anew. What is remembered is scratch:
 without it all is judged again, to the same ledger. A run that was stopped goes on from it.
@@ -28,7 +28,7 @@ UNSAVED = 256  # judgements, at most, that a crash loses
 TABLE = "CREATE TABLE IF NOT EXISTS judgements (file TEXT PRIMARY KEY, judgement TEXT) WITHOUT ROWID"
 
 
-class Earlier:
+class Cache:
     """What was judged before, by the file's bytes; without a folder, nothing.
 
     It may fail, and the run goes on without it: what is damaged is begun anew, what is full or locked is left alone.
