@@ -16,7 +16,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from tasks.errors import ParamsError
 from tasks.settings import Settings
-from tasks.train.adversarial import critic_loss, generator_loss
+from tasks.train.adversarial import R1_EVERY, critic_loss, generator_loss, r1_penalty, slope_penalty
 from tasks.train.augment import Augment
 from tasks.train.average import averaged_copy
 from tasks.train.dcgan import PaintsFromNoise
@@ -81,7 +81,10 @@ class Train(Augmented):
     """How both networks learn; what NVIDIA's form takes stands behind each."""
 
     loss: Literal["bce", "hinge", "wgan"] = "bce"  # wgan
-    penalty: float = Field(0.0, ge=0)  # weight of the gradient penalty; 10
+    penalty: float = Field(0.0, ge=0)  # weight of the gradient penalty between real and painted; 10
+    # karras: weight of the one at real pictures alone, a third of that one's price; of a few hundred pictures a critic
+    # without either soon knows each, and what is painted is all the same
+    r1: float = Field(0.0, ge=0)
     rate_generator: float = Field(2e-4, gt=0)  # Adam's; 0.001
     rate_critic: float = Field(2e-4, gt=0)  # 0.001
     beta1: float = Field(0.5, ge=0, lt=1)  # 0
@@ -308,13 +311,13 @@ class Progressive(PaintsFromNoise):
         """One step of the critic, then one of the generator, on the same paintings."""
         real = self._at_level(pictures["to"])
         painted = run(self.generator, torch.randn(len(real), self.noise, device=real.device))
-        losses = self._critic_step(self.augment(real), self.augment(painted.detach()), run)
+        losses = self._critic_step(step, self.augment(real), self.augment(painted.detach()), run)
         with held(self.critic):
             fooling = generator_loss(self.train.loss, run(self.critic, self.augment(painted)))
             self.descend("generator", fooling)
         return {**losses, "generator": fooling.detach(), "side": fooling.new_tensor(float(self.at))}
 
-    def _critic_step(self, real: Tensor, painted: Tensor, run: Run) -> Losses:
+    def _critic_step(self, step: int, real: Tensor, painted: Tensor, run: Run) -> Losses:
         if self.shapes.form == "karras":
             of_real, of_painted = run(self.critic, real, painted)
         else:  # batch norm must not mix them
@@ -325,16 +328,12 @@ class Progressive(PaintsFromNoise):
         if self.train.loss == "wgan":
             loss = loss + DRIFT * of_real.square().mean()
         if self.train.penalty > 0:
-            losses["slope"] = slope = self._slope(real, painted, run)
+            losses["slope"] = slope = slope_penalty(run, self.critic, real, painted)
             loss = loss + self.train.penalty * slope
+        if self.train.r1 > 0 and step % R1_EVERY == 0:
+            loss = loss + R1_EVERY * self.train.r1 * r1_penalty(run, self.critic, real)
         self.descend("critic", loss)
         return {name: value.detach() for name, value in losses.items()}
-
-    def _slope(self, real: Tensor, painted: Tensor, run: Run) -> Tensor:
-        """Mean (|gradient of the critic| - 1)^2 between real and painted pictures, the norm taken in float32."""
-        mixed = torch.lerp(real, painted, torch.rand(len(real), 1, 1, 1, device=real.device)).requires_grad_()
-        (gradient,) = torch.autograd.grad(run(self.critic, mixed, twice=True).sum(), mixed, create_graph=True)
-        return ((gradient.flatten(1).square().sum(dim=1) + 1e-12).sqrt() - 1).square().mean()
 
     def _at_level(self, pictures: Tensor) -> Tensor:
         """Pictures as this level sees them: made smaller, and while it fades in, mixed with their blurred selves."""
@@ -371,8 +370,9 @@ def build(networks: Networks, train: Train) -> Progressive:
 
 def _require_sense(networks: Networks, train: Train) -> None:
     wrong = ""
-    if train.penalty > 0 and networks.form == "plain":
-        wrong = f"penalty is {train.penalty:g}, and batch norm gives no picture a slope of its own; take form 'karras'"
+    for key, weight in (("penalty", train.penalty), ("r1", train.r1)):
+        if weight > 0 and networks.form == "plain":
+            wrong = f"{key} is {weight:g}, and batch norm gives no picture a slope of its own; take form 'karras'"
     if train.loss == "wgan" and not train.penalty:
         wrong = "loss is 'wgan', which needs a critic of bounded slope; set penalty, as a rule to 10"
     parts = min(train.micro_batch or train.batch, train.batch)  # pictures that the critic sees at once

@@ -27,7 +27,7 @@ from torch.nn.functional import avg_pool2d, cosine_similarity, interpolate, leak
 
 from tasks.errors import ParamsError
 from tasks.settings import Settings
-from tasks.train.adversarial import Adversarial, critic_loss, generator_loss, r1_penalty
+from tasks.train.adversarial import R1_EVERY, Adversarial, critic_loss, generator_loss, r1_penalty
 from tasks.train.augment import Augment
 from tasks.train.average import averaged_copy
 from tasks.train.calm import calm_loss
@@ -38,9 +38,6 @@ from tasks.train.spectral import fold_spectrum, normalise_spectrum
 from tasks.train.unets import Ground, PooledUNet, UNet, he_weights, normal_weights, on_ground
 
 KIND: Literal["translation"] = "translation"
-# steps from one gradient penalty to the next, which then counts as often: nearly its whole good for less of its price
-# (Karras et al. 2020, arXiv:1912.04958, section 3.1)
-R1_EVERY = 4
 Name = Literal["generator", "critic", "encoder"]  # of both directions, where there are two
 
 

@@ -15,6 +15,7 @@ from tasks.errors import CheckpointError, ParamsError, Stopped
 from tasks.files import read_json, sha256_file
 from tasks.infer.best import scored
 from tasks.progress import Progress
+from tasks.train.adversarial import slope_penalty
 from tasks.train.checkpoint import load_painter
 from tasks.train.equalised import Deviation, EqualConv, EqualLinear, PixelNorm
 
@@ -170,11 +171,22 @@ def test_a_checkpoint_opened_at_twice_the_side_grows(tmp_path: Path) -> None:
 
 def test_the_slope_by_hand() -> None:
     """A critic whose gradient is 3 everywhere is 2 too steep."""
-    recipe = tiny(KARRAS, **WGAN)
-    recipe.critic = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 1))  # type: ignore[assignment]
-    nn.init.constant_(recipe.critic[1].weight, 3 / 192**0.5)  # type: ignore[index]
+    critic = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 1))
+    nn.init.constant_(critic[1].weight, 3 / 192**0.5)  # type: ignore[arg-type]
     shown = pictures(side=8)["to"]
-    assert recipe._slope(shown, -shown, plain).item() == pytest.approx(4.0, rel=1e-5)
+    assert slope_penalty(plain, critic, shown, -shown).item() == pytest.approx(4.0, rel=1e-5)
+
+
+def test_a_critic_is_levelled_at_every_fourth_step() -> None:
+    """Its weights are others with the penalty than without, at step 0, and the same at step 1."""
+    for step, equal in ((0, False), (1, True)):
+        critics: list[dict[str, Tensor]] = []
+        for r1 in (0.0, 100.0):
+            recipe = tiny(KARRAS, r1=r1)
+            torch.manual_seed(0)
+            recipe.step(step, pictures(), plain)
+            critics.append(recipe.critic.state_dict())
+        assert all(torch.equal(one, other) for one, other in zip(*(c.values() for c in critics), strict=True)) == equal
 
 
 def test_real_and_painted_judged_at_once_are_judged_apart() -> None:
@@ -231,6 +243,7 @@ def test_impossible_networks_are_said(networks: dict[str, Any], sentence: str) -
 @pytest.mark.parametrize(
     ("networks", "settings", "sentence"),
     [
+        ({}, {"r1": 10.0}, "r1 is 10, and batch norm gives no picture a slope of its own; take form 'karras'"),
         ({}, {"penalty": 10.0}, "penalty is 10, and batch norm gives no picture a slope of its own"),
         ({"form": "karras"}, {"loss": "wgan"}, "loss is 'wgan', which needs a critic of bounded slope; set penalty"),
         (KARRAS, {"batch": 6}, "batch is 6, no multiple of networks.group, 4, the pictures among which the minibatch"),

@@ -9,6 +9,9 @@ from torch.nn.functional import relu, softplus
 from tasks.train.recipe import Run
 
 Adversarial = Literal["wgan", "hinge", "bce", "lsgan"]
+# steps from one r1_penalty to the next, which then counts as often: nearly its whole good for less of its price
+# (Karras et al. 2020, arXiv:1912.04958, section 3.1)
+R1_EVERY = 4
 
 
 def critic_loss(kind: Adversarial, real: Tensor, fake: Tensor) -> Tensor:
@@ -50,3 +53,13 @@ def r1_penalty(run: Run, critic: nn.Module, real: Tensor) -> Tensor:
     logits = run(critic, at, twice=True).flatten(1).mean(dim=1)
     (slope,) = torch.autograd.grad(logits.sum(), at, create_graph=True)
     return slope.square().sum(dim=(1, 2, 3)).mean() / 2
+
+
+def slope_penalty(run: Run, critic: nn.Module, real: Tensor, painted: Tensor) -> Tensor:
+    """Mean (|gradient of the critic| - 1)^2 at pictures [B,3,H,W] between real and painted ones, in float32.
+
+    Gulrajani et al. 2017, Improved Training of Wasserstein GANs, arXiv:1704.00028, section 4.
+    """
+    mixed = torch.lerp(real, painted, torch.rand(len(real), 1, 1, 1, device=real.device)).requires_grad_()
+    (gradient,) = torch.autograd.grad(run(critic, mixed, twice=True).sum(), mixed, create_graph=True)
+    return ((gradient.flatten(1).square().sum(dim=1) + 1e-12).sqrt() - 1).square().mean()
