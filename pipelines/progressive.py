@@ -19,15 +19,15 @@ from tasks.settings import Settings
 from tasks.train.adversarial import R1_EVERY, critic_loss, generator_loss, r1_penalty, slope_penalty
 from tasks.train.augment import Augment
 from tasks.train.average import averaged_copy
-from tasks.train.dcgan import PaintsFromNoise
-from tasks.train.equalised import Deviation, EqualConv, EqualLinear, PixelNorm
+from tasks.train.dcgan import PaintsFromNoise, first_weights
+from tasks.train.equalised import Border, Deviation, EqualConv, EqualLinear, PixelNorm
 from tasks.train.recipe import Losses, Pictures, Run, held
 from tasks.train.settings import Augmented
 
 KIND: Literal["noise"] = "noise"
 SMALLEST = {"plain": 8, "karras": 4}  # px, the side of a form's first level
 # the one choice under which a setting is read
-READ_BY = {"enlarge": ("form", "karras"), "group": ("form", "karras"), "patience": ("grow", "plateau")}
+READ_BY = dict.fromkeys(("enlarge", "border", "group"), ("form", "karras")) | {"patience": ("grow", "plateau")}
 DRIFT = 1e-3  # weight that keeps the Wasserstein critic's logits of real pictures near zero
 GAIN = 0.98  # of the best distance before: what is not below it is no progress
 
@@ -48,6 +48,7 @@ class Networks(Settings):
     # karras: nearest is NVIDIA's, and the edges of the pixels that it repeats grow to a weave; bilinear is that of its
     # successor (Karras et al. 2019, arXiv:1812.04948, section 2), and paints forms within minutes
     enlarge: Literal["nearest", "bilinear"] = "nearest"
+    border: Border = "zeros"  # karras: beyond a layer's edges; NVIDIA's zeros frame each picture in a short run
     group: int = Field(4, ge=1)  # karras: pictures among which the minibatch deviation is taken
 
     @model_validator(mode="after")
@@ -174,17 +175,19 @@ class _Plain:
         return _normed(up, nn.ReLU())
 
     def head(self, side: int) -> nn.Module:
-        return nn.Sequential(_drawn(nn.ConvTranspose2d(self.width(side // 2), 3, 4, 2, 1, bias=False)), nn.Tanh())
+        up = nn.ConvTranspose2d(self.width(side // 2), 3, 4, 2, 1, bias=False)
+        return nn.Sequential(up.apply(first_weights), nn.Tanh())
 
     def stem(self, side: int) -> nn.Module:
-        return nn.Sequential(_drawn(nn.Conv2d(3, self.width(side // 2), 4, 2, 1, bias=False)), nn.LeakyReLU(0.2))
+        down = nn.Conv2d(3, self.width(side // 2), 4, 2, 1, bias=False)
+        return nn.Sequential(down.apply(first_weights), nn.LeakyReLU(0.2))
 
     def halving(self, side: int) -> nn.Module:
         down = nn.Conv2d(self.width(side // 2), self.width(side // 4), 4, 2, 1, bias=False)
         return _normed(down, nn.LeakyReLU(0.2))
 
     def end(self) -> nn.Module:
-        return nn.Sequential(_drawn(nn.Conv2d(self.width(4), 1, 4, 1, 0, bias=False)), nn.Flatten())
+        return nn.Sequential(nn.Conv2d(self.width(4), 1, 4, 1, 0, bias=False).apply(first_weights), nn.Flatten())
 
 
 class _Karras:
@@ -196,18 +199,17 @@ class _Karras:
     def __init__(self, shapes: Networks) -> None:
         self.width, self.noise, self.group = shapes.width, shapes.noise, shapes.group
         self.enlarge = shapes.enlarge
+        self.border: Border = shapes.border
 
     def base(self) -> nn.Module:
         wide = self.width(4)
         dense = (EqualLinear(self.noise, wide * 16, math.sqrt(2) / 4), nn.Unflatten(1, (wide, 4, 4)))
-        return nn.Sequential(PixelNorm(), *dense, nn.LeakyReLU(0.2), PixelNorm(), *self._layer(wide, wide), PixelNorm())
+        return nn.Sequential(PixelNorm(), *dense, nn.LeakyReLU(0.2), PixelNorm(), *self._painting(wide, wide))
 
     def enlarging(self, side: int) -> nn.Module:
         before, after = self.width(side // 2), self.width(side)
-        first, second = self._layer(before, after), self._layer(after, after)
-        return nn.Sequential(
-            nn.Upsample(scale_factor=2.0, mode=self.enlarge), *first, PixelNorm(), *second, PixelNorm()
-        )
+        upsample = nn.Upsample(scale_factor=2.0, mode=self.enlarge)
+        return nn.Sequential(upsample, *self._painting(before, after), *self._painting(after, after))
 
     def head(self, side: int) -> nn.Module:
         return EqualConv(self.width(side), 3, 1, gain=1.0)
@@ -223,6 +225,9 @@ class _Karras:
         wide = self.width(4)
         dense = (nn.Flatten(), EqualLinear(wide * 16, wide), nn.LeakyReLU(0.2), EqualLinear(wide, 1, gain=1.0))
         return nn.Sequential(Deviation(self.group), *self._layer(wide + 1, wide), *dense)
+
+    def _painting(self, before: int, after: int) -> tuple[nn.Module, ...]:
+        return EqualConv(before, after, 3, border=self.border), nn.LeakyReLU(0.2), PixelNorm()
 
     def _layer(self, before: int, after: int, kernel: int = 3) -> tuple[nn.Module, ...]:
         return EqualConv(before, after, kernel), nn.LeakyReLU(0.2)
@@ -392,9 +397,4 @@ def _sides(first: int, last: int) -> list[int]:
 
 
 def _normed(layer: nn.Conv2d | nn.ConvTranspose2d, activation: nn.Module) -> nn.Module:
-    return nn.Sequential(_drawn(layer), nn.BatchNorm2d(layer.out_channels), activation)
-
-
-def _drawn(layer: nn.Conv2d | nn.ConvTranspose2d) -> nn.Module:
-    nn.init.normal_(layer.weight, 0.0, 0.02)  # as in the DCGAN paper
-    return layer
+    return nn.Sequential(layer.apply(first_weights), nn.BatchNorm2d(layer.out_channels), activation)

@@ -232,6 +232,7 @@ def test_layers_by_hand() -> None:
             "enlarge is 'bilinear', read by form 'karras' alone; take that, or leave enlarge out",
         ),
         ({"group": 8}, "group is 8, read by form 'karras' alone; take that, or leave group out"),
+        ({"border": "replicate"}, "border is 'replicate', read by form 'karras' alone; take that, or leave border out"),
         ({"patience": 5}, "patience is 5, read by grow 'plateau' alone; take that, or leave patience out"),
     ],
 )
@@ -280,6 +281,16 @@ def test_enlarging_repeats_pixels_or_interpolates_as_params_say() -> None:
         (upsample, *_) = (module for module in recipe.generator.modules() if isinstance(module, nn.Upsample))
         rows[enlarge] = upsample(ramp)[0, 0, 0].tolist()
     assert rows == {"nearest": [0, 0, 1, 1], "bilinear": [0, 0.25, 0.75, 1]}
+
+
+def test_beyond_the_edges_is_nothing_or_what_lies_there_as_params_say() -> None:
+    """A layer leaves a flat field flat where its border is replicated; zeros frame it."""
+    for border, framed in (("zeros", True), ("replicate", False)):
+        recipe = tiny({**KARRAS, "border": border})
+        conv = next(module for module in recipe.generator.modules() if isinstance(module, EqualConv))
+        field = conv(torch.ones(1, 16, 8, 8))
+        assert (field[..., 1:-1, 1:-1].std(dim=(2, 3)) < 1e-5).all()
+        assert torch.allclose(field, field[..., 4:5, 4:5].expand_as(field), atol=1e-5) is not framed
 
 
 def test_a_fading_longer_than_its_level_is_said_before_the_first_step() -> None:

@@ -1,11 +1,15 @@
 """Layers of NVIDIA's Progressive GAN (Karras et al. 2018, arXiv:1710.10196, section 4 and 3)."""
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, linear
 
+from tasks.train.layers import framed
+
+Border = Literal["zeros", "replicate"]  # what a convolution finds beyond the edges
 BATCH = 16  # pictures, as usual
 
 
@@ -15,13 +19,18 @@ class EqualConv(nn.Conv2d):
     So Adam, whose steps do not depend on a weight's scale, learns all layers equally fast.
     """
 
-    def __init__(self, before: int, after: int, kernel: int, gain: float = math.sqrt(2)) -> None:
+    def __init__(
+        self, before: int, after: int, kernel: int, gain: float = math.sqrt(2), border: Border = "zeros"
+    ) -> None:
         super().__init__(before, after, kernel, 1, kernel // 2)
-        self.scale = _equalised(self, gain)
+        self.scale, self.border = _equalised(self, gain), border
 
     def forward(self, input: Tensor) -> Tensor:
         """[B,before,H,W] -> [B,after,H,W]."""
-        return conv2d(*_scaled(input, self.weight, self.scale), self.bias, padding=self.weight.shape[-1] // 2)
+        beyond = self.weight.shape[-1] // 2
+        if beyond and self.border == "replicate":
+            input, beyond = framed(input, beyond, "replicate"), 0
+        return conv2d(*_scaled(input, self.weight, self.scale), self.bias, padding=beyond)
 
 
 class EqualLinear(nn.Linear):

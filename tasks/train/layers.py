@@ -9,6 +9,15 @@ from torch.nn import functional
 Enlarge = Literal["transposed", "resized"]  # by a transposed convolution, or evenly before a plain one
 
 
+def framed(pictures: Tensor, border: int, mode: Literal["reflect", "replicate"]) -> Tensor:
+    """[B,C,H,W] -> [B,C,H+2*border,W+2*border], continued beyond their edges.
+
+    Without autocast's way to float32 and back, which it takes on a CPU alone.
+    """
+    with torch.autocast("cpu", enabled=False):
+        return functional.pad(pictures, (border,) * 4, mode=mode)
+
+
 class ReflectConv(nn.Conv2d):
     """A convolution of a picture whose borders are reflected: [B,before,H,W] -> [B,after,H,W] at a stride of 1."""
 
@@ -16,11 +25,8 @@ class ReflectConv(nn.Conv2d):
         super().__init__(before, after, kernel, 1, kernel // 2, padding_mode="reflect")
 
     def forward(self, input: Tensor) -> Tensor:
-        """As nn.Conv2d, without autocast's way to float32 and back for the border, which it takes on a CPU alone."""
-        border = self.kernel_size[0] // 2
-        with torch.autocast("cpu", enabled=False):
-            framed = functional.pad(input, (border,) * 4, mode="reflect")
-        return functional.conv2d(framed, self.weight, self.bias)
+        """As nn.Conv2d."""
+        return functional.conv2d(framed(input, self.kernel_size[0] // 2, "reflect"), self.weight, self.bias)
 
 
 class InstanceNorm(nn.InstanceNorm2d):
