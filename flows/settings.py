@@ -21,10 +21,12 @@ SAID = "baren: "  # how that begins its sentence
 
 
 def load_params(path: Path = PARAMS) -> Mapping[str, Any]:
-    """What the file says, its blocks unchecked. Raises ParamsError where it is missing, unreadable or no block."""
+    """What the file says, its blocks unchecked. Raises ParamsError where it, or pictures, is missing or no block."""
     content = read_yaml(path)
     if not isinstance(content, Mapping):
         raise ParamsError(f"{path} is {content!r}; it must be a block with the keys pictures, recipes, report")
+    if not isinstance(sets := content.get("pictures"), Mapping):
+        raise ParamsError(f"{path}: pictures is {sets!r}; it must be a block of picture sets, by name")
     return content
 
 

@@ -98,6 +98,7 @@ def test_the_doctor_names_what_is_missing_and_how_to_get_it(here: Path, monkeypa
         (b"pictures: [", "params.yaml is no YAML in UTF-8: while parsing a flow node"),
         ("# gemälde\n".encode("latin-1"), "params.yaml is no YAML in UTF-8: 'utf-8' codec can't decode"),
         (b"- pictures", "params.yaml is ['pictures']; it must be a block with the keys pictures, recipes, report"),
+        (b"recipes: {}", "params.yaml: pictures is None; it must be a block of picture sets, by name"),
         (None, "params.yaml is not here; run this from the project's root"),
     ],
 )

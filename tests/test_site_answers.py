@@ -6,6 +6,7 @@ import pytest
 
 from tasks.errors import BarenError, Blocked, ParamsError, ShapeChanged, Transient
 from tasks.scrape import flickr, ukiyoe
+from tasks.scrape.wikiart_catalogue import read_site_work
 
 
 @pytest.mark.parametrize(
@@ -48,3 +49,14 @@ def test_a_ukiyoe_listing_without_results_is_empty_and_a_strange_one_an_error() 
     cards = '<span class="total"><strong>2</strong></span>' + '<div class="img"><a class="new"></a></div>' * 2
     with pytest.raises(ShapeChanged, match="2 of 2 prints"):
         ukiyoe.read_listing(cards, "https://ukiyo-e.org/search")
+
+
+def test_an_address_that_makes_no_sense_costs_its_picture_alone() -> None:
+    card = '<div class="img"><a class="img" href="{}/image/a"><img src="/thumbs/a.jpg"></a></div>'
+    cards = "".join(card.format(host) for host in ("", "", "http://[broken"))
+    listing = ukiyoe.read_listing(f'<span class="total"><strong>3</strong></span>{cards}', "https://ukiyo-e.org/search")
+    assert [item.key for item in listing.items] == ["a"] * 2
+    broken = '<div id="result"><div class="imageholder"><a href="http://[broken/a.jpg"></a></div></div>'
+    assert ukiyoe.read_print(broken, listing.items[0]).shots[1:] == listing.items[0].shots
+    row = {"id": "1", "image": "https://uploads.wikiart.org/a.jpg", "paintingUrl": "http://[broken/a"}
+    assert read_site_work(row, "https://www.wikiart.org/en", "https://www.wikiart.org").shots[0].url == row["image"]

@@ -50,6 +50,14 @@ def onward(url: str, location: str) -> str:
         raise Gone(f"{shown(url)} leads to {shown(location)}, which is no address of the web ({error})") from error
 
 
+def joined(page: str, link: str) -> str:
+    """Where `link` leads from `page`; one that makes no sense as it stands, which is refused when it is asked for."""
+    try:
+        return urljoin(page, link)
+    except ValueError:
+        return link
+
+
 def shown(url: str) -> str:
     """A URL fit for a message: without user, password and query, where secrets would stand."""
     try:

@@ -14,6 +14,7 @@ from bs4 import BeautifulSoup, Tag
 from pydantic import model_validator
 
 from tasks.errors import Gone, ShapeChanged
+from tasks.scrape.address import joined
 from tasks.scrape.source import Item, Manners, Mark, Shot, Source, Web
 from tasks.settings import Settings
 
@@ -101,7 +102,7 @@ def read_print(html: str, item: Item) -> Item:
     date = result.select_one("p.row.date span")
     title = result.select_one("p.row.title span")
     full = result.select_one(".imageholder a[href]")
-    shots = (Shot(urljoin(item.page, str(full["href"]))), *item.shots) if full else item.shots
+    shots = (Shot(joined(item.page, str(full["href"]))), *item.shots) if full else item.shots
     return replace(
         item,
         date=date.get_text(strip=True) if date else "",
@@ -126,9 +127,12 @@ def _card(card: Tag, address: str) -> Item | None:
     link, picture = card.select_one('a.img[href*="/image/"]'), card.select_one("a.img img[src]")
     if link is None or picture is None:
         return None
-    page = urljoin(address, str(link["href"]))
-    thumb = urljoin(page, str(picture["src"]))
-    key = urlsplit(page).path.partition("/image/")[2]
+    try:
+        page = urljoin(address, str(link["href"]))
+        thumb = urljoin(page, str(picture["src"]))
+        key = urlsplit(page).path.partition("/image/")[2]
+    except ValueError:  # no address
+        return None
     if "/thumbs/" not in thumb or not key:
         return None
     artist = card.select_one(".details a.artist")

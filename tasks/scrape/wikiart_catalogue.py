@@ -6,12 +6,12 @@ Every reader raises ShapeChanged, with the page and what it lacks, where somethi
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
-from urllib.parse import parse_qsl, quote, unquote, urljoin
+from urllib.parse import parse_qsl, quote, unquote
 
 from bs4 import BeautifulSoup, Tag
 
 from tasks.errors import Blocked, Gone, ShapeChanged
-from tasks.scrape.address import shown
+from tasks.scrape.address import joined, shown
 from tasks.scrape.source import Item, Shot, Web
 
 SITE = "https://www.wikiart.org"
@@ -186,7 +186,7 @@ class ByApi:
 
 def read_site_work(row: Row, address: str, site: str) -> Item:
     """One work of a listing of the site's."""
-    return _work(row, address, urljoin(site, str(_need(row, "paintingUrl", address))))
+    return _work(row, address, joined(site, str(_need(row, "paintingUrl", address))))
 
 
 def read_api_work(row: Row, address: str, site: str) -> Item:
