@@ -18,7 +18,7 @@ from flows.harvest import SILENCE, Harvest, asked_since, harvest, last_batch, re
 from flows.names import require_picture_sets
 from flows.rebuild import checkout, in_one_sentence, keep, walk
 from flows.room import kept_pictures
-from flows.settings import Operations, load_params
+from flows.settings import Operations, load_blocks
 from flows.steps import Workbench
 from flows.train import judged, painting, recipes_of, replace_models, reportable
 
@@ -81,7 +81,7 @@ def _moment(when: datetime) -> str:
 def _chosen(picture_sets: list[str] | None) -> dict[str, Mapping[str, Any]]:
     """The scrape block of each picture set that is collected."""
     require_picture_sets(picture_sets or ())
-    pictures: Mapping[str, Any] = load_params()["pictures"]
+    pictures = load_blocks("pictures")
     return {name: pictures[name]["scrape"] for name in picture_sets or pictures}
 
 

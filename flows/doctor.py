@@ -7,11 +7,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from flows.dvc import dvc
 from flows.publish import default_remote, waiting
-from flows.settings import Operations, load_params
+from flows.settings import Operations, load_blocks
 from flows.versions import Git
 from tasks.errors import BarenError
 from tasks.scrape.registry import find
@@ -74,7 +74,7 @@ def _params() -> Iterator[Finding]:
 
 
 def _keys() -> Iterator[Finding]:
-    pictures: dict[str, Any] = load_params()["pictures"]
+    pictures = load_blocks("pictures")
     for name, block in pictures.items():
         scrape = block["scrape"]
         source = find(scrape["use"])

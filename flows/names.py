@@ -1,8 +1,9 @@
 """The names that params.yaml gives recipes and picture sets: a wrong one is a sentence before anything is started."""
 
 from collections.abc import Collection
+from typing import Literal
 
-from flows.settings import load_params
+from flows.settings import load_blocks
 from tasks.errors import ParamsError
 
 
@@ -16,12 +17,12 @@ def require_picture_sets(names: Collection[str]) -> None:
     _require("picture set", "pictures", names)
 
 
-def _require(what: str, block: str, names: Collection[str]) -> None:
+def _require(what: str, block: Literal["pictures", "recipes"], names: Collection[str]) -> None:
     if not names:
         return
     try:
-        known = list(load_params()[block])
-    except (ParamsError, KeyError, TypeError):
+        known = list(load_blocks(block))
+    except ParamsError:
         return  # what is wrong with the file itself, its check says
     for name in names:
         if name not in known:

@@ -9,7 +9,7 @@ from flows.budget import hourly
 from flows.dag import Dag, ask, step_of
 from flows.history import usual_seconds
 from flows.room import kept_pictures, wanted
-from flows.settings import load_params
+from flows.settings import load_blocks
 
 FOLLOWED = 6  # stages named as what one follows: the report follows all
 
@@ -78,7 +78,7 @@ def _requests(stage: str) -> tuple[int, str, int]:
     if step_of(stage) != "scrape":
         return 0, "", 0
     name = stage.partition("@")[2]
-    scrape = load_params()["pictures"][name]["scrape"]
+    scrape = load_blocks("pictures")[name]["scrape"]
     budget = hourly(scrape)
     missing = max(1, int(scrape["limit"]) - kept_pictures(name)[0])
     return (missing, str(scrape["use"]), budget) if budget else (0, "", 0)

@@ -18,7 +18,7 @@ from flows.departed import mark_departed, sign
 from flows.logs import written_down
 from flows.names import require_recipes
 from flows.publish import hand_on
-from flows.settings import Operations, load_params, require_sound_params
+from flows.settings import Operations, load_blocks, require_sound_params
 from flows.steps import HABITS, Before, Habit, Workbench, as_task
 from flows.turn import turn
 from flows.versions import keep_version
@@ -124,11 +124,11 @@ def walk(
 
 def titled(dag: Dag) -> dict[str, str]:
     """What a person reads for each stage: "scrape photos from sample", "train travelgan", "report"."""
-    params = load_params()
+    pictures = load_blocks("pictures")
     titles: dict[str, str] = {}
     for stage in dag.waits_for:
         step, _, name = stage.partition("@")
-        source = f" from {params['pictures'][name]['scrape']['use']}" if step == "scrape" else ""
+        source = f" from {pictures[name]['scrape']['use']}" if step == "scrape" else ""
         titles[stage] = f"{step} {name}{source}".strip()
     return titles
 

@@ -1,11 +1,9 @@
 """How much room a stage will want on the disk, by what it made when it last ran; checked before it starts."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from flows import lock
-from flows.settings import load_params
+from flows.settings import load_blocks
 from tasks.files import require_room
 from tasks.rows import ITEMS, read_scraped
 
@@ -19,7 +17,7 @@ def wanted(stage: str, recorded: lock.Entries) -> int:
     step, _, name = stage.partition("@")
     if step != "scrape":
         return LEAST + COPIES * lock.made(recorded.get(stage, {}))
-    pictures: Mapping[str, Any] = load_params()["pictures"]
+    pictures = load_blocks("pictures")
     kept, num_bytes = kept_pictures(name)
     missing = max(0, int(pictures[name]["scrape"]["limit"]) - kept)
     return LEAST + (COPIES * missing * num_bytes // kept if kept else 0)

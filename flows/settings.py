@@ -21,13 +21,19 @@ SAID = "baren: "  # how that begins its sentence
 
 
 def load_params(path: Path = PARAMS) -> Mapping[str, Any]:
-    """What the file says, its blocks unchecked. Raises ParamsError where it, or pictures, is missing or no block."""
+    """What the file says, its blocks unchecked. Raises ParamsError where it is missing, unreadable or no block."""
     content = read_yaml(path)
     if not isinstance(content, Mapping):
         raise ParamsError(f"{path} is {content!r}; it must be a block with the keys pictures, recipes, report")
-    if not isinstance(sets := content.get("pictures"), Mapping):
-        raise ParamsError(f"{path}: pictures is {sets!r}; it must be a block of picture sets, by name")
     return content
+
+
+def load_blocks(of: Literal["pictures", "recipes"]) -> Mapping[str, Any]:
+    """What the file says of each picture set, or recipe, unchecked. Raises ParamsError where it has no such block."""
+    blocks = load_params().get(of)
+    if not isinstance(blocks, Mapping):
+        raise ParamsError(f"{PARAMS}: {of} is {blocks!r}; it must be a block of names, each with its settings")
+    return blocks
 
 
 class Operations(Settings):

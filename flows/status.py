@@ -1,6 +1,6 @@
 """How things stand: who works in this checkout, what each set holds, which models paint, what was kept."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from flows.history import runs
 from flows.publish import waiting
 from flows.restore import versions
 from flows.room import kept_pictures
-from flows.settings import Operations, load_params
+from flows.settings import Operations, load_blocks
 from flows.turn import holder
 from tasks.files import read_json
 
@@ -20,16 +20,16 @@ MODELS, METRICS = Path("data/4-models"), Path("data/5-metrics")
 
 def told() -> str:
     """The state of the checkout for a person."""
-    return "\n".join(_lines(load_params()))
+    return "\n".join(_lines(load_blocks("pictures"), load_blocks("recipes")))
 
 
-def _lines(params: Any) -> Iterator[str]:
+def _lines(pictures: Mapping[str, Any], recipes: Mapping[str, Any]) -> Iterator[str]:
     yield f"at work: {holder() or 'nobody'}"
-    for name, block in params["pictures"].items():
+    for name, block in pictures.items():
         kept, num_bytes = kept_pictures(name)
         yield f"set {name}: {kept:,} of {block['scrape']['limit']:,} pictures, {num_bytes / 1e6:,.1f} MB"
     recorded, operations = lock.entries(), Operations.load()
-    for recipe in params["recipes"]:
+    for recipe in recipes:
         yield f"recipe {recipe}: {_of_recipe(recipe, recorded, operations)}"
     kept_versions = versions()
     yield f"kept: {kept_versions[0] if kept_versions else 'nothing yet'}"

@@ -98,7 +98,6 @@ def test_the_doctor_names_what_is_missing_and_how_to_get_it(here: Path, monkeypa
         (b"pictures: [", "params.yaml is no YAML in UTF-8: while parsing a flow node"),
         ("# gemälde\n".encode("latin-1"), "params.yaml is no YAML in UTF-8: 'utf-8' codec can't decode"),
         (b"- pictures", "params.yaml is ['pictures']; it must be a block with the keys pictures, recipes, report"),
-        (b"recipes: {}", "params.yaml: pictures is None; it must be a block of picture sets, by name"),
         (None, "params.yaml is not here; run this from the project's root"),
     ],
 )
@@ -114,6 +113,21 @@ def test_a_broken_params_file_is_one_sentence(
     assert params.state == keys.state == "missing"
     assert params.said.startswith("params.yaml")
     assert keys.said.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("recipes: {}", "pictures is None; it must be a block of names, each with its settings"),
+        ("{pictures: {}, recipes: 3}", "recipes is 3; it must be a block of names, each with its settings"),
+    ],
+)
+def test_a_params_file_that_lacks_a_block_has_no_state(
+    here: Path, capsys: pytest.CaptureFixture[str], content: str, told: str
+) -> None:
+    (here / "params.yaml").write_text(content)
+    assert main(["status"]) == 1
+    assert capsys.readouterr().err == f"baren: params.yaml: {told}\n"
 
 
 def test_the_doctor_misses_keys_and_a_contact(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
