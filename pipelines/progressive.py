@@ -83,7 +83,7 @@ class Train(Augmented):
 
     loss: Literal["bce", "hinge", "wgan"] = "bce"  # wgan
     penalty: float = Field(0.0, ge=0)  # weight of the gradient penalty between real and painted; 10
-    # karras: weight of the one at real pictures alone, a third of that one's price; of a few hundred pictures a critic
+    # karras: weight of the one at real pictures alone, taken at every fourth step; of a few hundred pictures a critic
     # without either soon knows each, and what is painted is all the same
     r1: float = Field(0.0, ge=0)
     rate_generator: float = Field(2e-4, gt=0)  # Adam's; 0.001
