@@ -73,7 +73,7 @@ REAL: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     },
     "cyclegan": {"train": {"calm": 0.0}},  # these paintings have no skies, and no calm
     "progressive": {
-        # narrower where pictures are large: more steps; a replicated border learns more slowly: 103 instead of 60, after
+        # narrower where pictures are large: more steps; replicated borders learn more slowly: 103 instead of 60, after
         # 240 s, and paintings hardly show the frame that zeros leave
         "networks": {"filters": 8, "widest": 128, "group": 8, "border": "zeros"},
         "train": {
