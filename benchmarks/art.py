@@ -235,8 +235,8 @@ def _judged(here: Path, name: str, block: Block, sets: Block, seconds: float) ->
 
 def batch_of(recipe: RecipeParams, num: int) -> int:
     """The recipe's batch, or of `num` pictures half if they are few, in whole groups of the minibatch deviation."""
-    batch = min(recipe.train.batch, num // 2)
-    return batch - batch % getattr(recipe.networks, "group", 1)
+    batch, group = min(recipe.train.batch, num // 2), getattr(recipe.networks, "group", 1)
+    return max(group, batch - batch % group)
 
 
 def _seconds_of_a_step(name: str, block: Block, batch: int, here: Path) -> float:
@@ -314,6 +314,6 @@ def _told(work: Path, judged: Mapping[str, Judged]) -> dict[str, float]:
         if what + suffix in ours.metrics
     }
     return {
-        **shown, f"art_{name}_plain_swd": plain.metrics["swd"],
+        **shown, **{f"art_{name}_plain_{what}": plain.metrics[what] for what in SHOWN if what in plain.metrics},
         f"art_{name}_swd_gain": round(1 - ours.metrics["swd"] / plain.metrics["swd"], 4),
     }  # fmt: skip

@@ -50,7 +50,8 @@ def test_the_plain_form_differs_in_size_alone_from_the_articles(name: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "num", "batch"), [("progressive", 27, 12), ("progressive", 500, 16), ("anime", 27, 13)]
+    ("name", "num", "batch"),
+    [("progressive", 27, 12), ("progressive", 500, 16), ("progressive", 7, 4), ("anime", 27, 13)],
 )
 def test_a_batch_of_few_pictures_is_of_whole_groups(name: str, num: int, batch: int) -> None:
     assert art.batch_of(Params.load(art.ROOT / "params.full.yaml").recipe(name), num) == batch

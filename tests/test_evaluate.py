@@ -182,7 +182,8 @@ def test_the_model_card_tells_data_licences_params_metrics_and_limits(tmp_path: 
     (model / "best").mkdir(parents=True)
     save_file(weights, model / "best" / "weights.safetensors")
     write_json(model / "best" / "checkpoint.json", {"step": 1200})
-    write_json(model / "run.json", {"seed": 3, "versions": {"torch": "2"}, "networks": {"width": 24}})
+    run = {"seed": 3, "versions": {"torch": "2"}, "networks": {"width": 24}, "train": {"crop": 32}}
+    write_json(model / "run.json", run)
     about = About(
         recipe="travelgan",
         model=model,
@@ -200,6 +201,7 @@ def test_the_model_card_tells_data_licences_params_metrics_and_limits(tmp_path: 
     assert "average" not in card
     assert "best: step 1,200" in card
     assert "width: 24" in card
+    assert "Of photos it saw 6 squares of 64 x 64 pixels, 32 x 32 at a time, from 3 works, only." in card
     assert "licence of 1 pictures of prints is not known" in card
     assert "not for every use: CC BY-NC 4.0" in card
     assert "30% of its pictures repeat a picture it learned from" in card
@@ -213,6 +215,8 @@ def test_the_model_card_tells_data_licences_params_metrics_and_limits(tmp_path: 
 
 def test_a_card_needs_no_part_of_the_model(tmp_path: Path) -> None:
     write_card(tmp_path, About("young", tmp_path / "none", {"faces": [row(1)]}), {"swd": 1.0})
+    card = (tmp_path / "MODEL_CARD.md").read_text()
+    assert "Of faces it saw 1 squares of 64 x 64 pixels, from 1 works, only." in card
     assert "makes pictures such as those of `faces`" in (tmp_path / "MODEL_CARD.md").read_text()
 
 

@@ -13,7 +13,7 @@ import pytest
 from test_prepare import Here, broken_decoder, prepared, raw_folder
 
 from tasks.errors import Stopped
-from tasks.files import read_json
+from tasks.files import read_json, sha256_file
 from tasks.workers import Renewable
 
 SIZES = [(50, 40), (20, 20), (90, 70), (64, 64), (120, 33)]
@@ -65,6 +65,11 @@ def test_what_is_new_is_judged_and_what_is_gone_is_left_out(tmp_path: Path) -> N
     assert same(tmp_path / "without", tmp_path / "out")
     assert judged(tmp_path / "raw", tmp_path / "again", cache) == 0
     assert same(tmp_path / "first", tmp_path / "again")
+    (file,) = cache.iterdir()
+    with closing(sqlite3.connect(file)) as known:
+        kept = {key for (key,) in known.execute("SELECT file FROM judgements")}
+    assert kept == {sha256_file(path) for path in (tmp_path / "raw").rglob("*.png")}
+    assert judged(more, tmp_path / "back", cache) == 2, "nothing is remembered of what is gone"
 
 
 def test_other_settings_judge_anew_and_those_the_rows_decide_do_not(tmp_path: Path) -> None:

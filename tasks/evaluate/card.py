@@ -59,7 +59,7 @@ def write_card(folder: Path, about: About, metrics: Mapping[str, float]) -> None
         beside=[suffix for suffix in BESIDE if any(name.endswith(suffix) for name in metrics)],
         measures=list(apart(metrics)[0]),
         metrics=metrics,
-        limits=limits(about.learned_from, metrics),
+        limits=limits(about.learned_from, metrics, run.get("train", {}).get("crop")),
     )
     write_text(folder / NAME, text)
     write_credits(folder, (row.origin for rows in about.learned_from.values() for row in rows))
@@ -89,16 +89,20 @@ def parameters(weights: Path) -> dict[str, int]:
     return {name: count for name, count in counts.items() if name != "average"}
 
 
-def limits(learned_from: Mapping[str, Sequence[Packed]], metrics: Mapping[str, float]) -> list[str]:
-    """What a person should know before trusting the model, in sentences; each follows from the figures."""
+def limits(
+    learned_from: Mapping[str, Sequence[Packed]], metrics: Mapping[str, float], crop: int | None = None
+) -> list[str]:
+    """What a person should know before trusting the model, in sentences; each follows from the figures.
+
+    `crop` is the side in pixels of the random squares that were learned from, where that was not the whole of each.
+    """
     told: list[str] = []
     for name, rows in learned_from.items():
         works = len({row.group for row in rows})
         if rows:
             side = rows[0].crop.side
-            told.append(
-                f"Of {name} it saw {len(rows):,} squares of {side} x {side} pixels, from {works:,} works, only."
-            )
+            seen = f"{side} x {side} pixels" + (f", {crop} x {crop} at a time" if crop and crop < side else "")
+            told.append(f"Of {name} it saw {len(rows):,} squares of {seen}, from {works:,} works, only.")
         unknown = sum(row.origin.licence in ("", "unknown") for row in rows)
         if unknown:
             told.append(f"The licence of {unknown:,} pictures of {name} is not known: ask before you publish.")

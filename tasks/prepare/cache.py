@@ -1,13 +1,14 @@
 """The cache of judgements: the same bytes, by the same code and settings, are not judged again.
 
 A night adds a few pictures to a set of many, and its whole ledger is written anew. What is remembered is scratch:
-without it all is judged again, to the same ledger. A run that was stopped goes on from it.
+without it all is judged again, to the same ledger. A run that was stopped goes on from it. Of a file that is in the
+set no more, one taken down say, nothing is remembered.
 """
 
 import importlib.metadata
 import json
 import sqlite3
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -49,11 +50,12 @@ class Cache:
         self._close()
 
     def recall(self, files: Sequence[File]) -> dict[File, Judgement]:
-        """The judgements on those of `files` whose bytes this code judged by these settings; those of others go."""
+        """The judgements on those of `files` whose bytes this code judged by these settings; all others go."""
         found: dict[File, Judgement] = {}
         for _ in range(2):  # a damaged database is removed, and the second time there is a new one
             with self._risking():
                 self._open()
+                self._forget_all_but({_key(file) for file in files})
                 found = {file: _read(text) for file in files if (text := self._text(file))}
             if self._database is not None:
                 return found
@@ -76,7 +78,15 @@ class Cache:
                 if not other.name.startswith(self._path.name):  # its journal has a longer one
                     other.unlink()
             self._database = sqlite3.connect(self._path, PATIENCE)
+            self._database.execute("PRAGMA secure_delete = ON")  # what goes is gone from the disk
             self._database.execute(TABLE)
+
+    def _forget_all_but(self, wanted: Set[str]) -> None:
+        if self._database is not None:
+            known = {key for (key,) in self._database.execute("SELECT file FROM judgements")}
+            gone = [(key,) for key in known - wanted]
+            self._database.executemany("DELETE FROM judgements WHERE file = ?", gone)
+            self._unsaved += len(gone)
 
     def _text(self, file: File) -> str | None:
         if self._database is None:
