@@ -1,8 +1,9 @@
 """What the loop is made of: chance, averages, spectral norm, precision, boards, the judgement, the watch."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,13 +14,16 @@ from torch import Tensor, nn
 from tasks.errors import ParamsError
 from tasks.train.adversarial import r1_penalty
 from tasks.train.average import averaged_copy, decay_at, measure_statistics, update_average
-from tasks.train.board import as_grid
+from tasks.train.board import Board, as_grid
 from tasks.train.calm import calm_loss
 from tasks.train.colours import colour_loss
+from tasks.train.dcgan import PaintsFromNoise
 from tasks.train.engine import Engine
-from tasks.train.judge import Judge
+from tasks.train.judge import Judge, num_compared
 from tasks.train.precision import Precision, seed_chance
+from tasks.train.preview import Preview
 from tasks.train.rates import halve, named, share_at, take_share
+from tasks.train.recipe import Run
 from tasks.train.spectral import fold_spectrum, normalise_spectrum
 from tasks.train.unets import PooledUNet, he_weights, on_ground
 from tasks.train.watch import Watch
@@ -247,6 +251,33 @@ def test_the_judgement_sees_a_change_of_colour_and_one_of_texture() -> None:
     roughened = judge.of((others + 0.3 * torch.randn_like(others)).clamp(-1, 1))
     assert roughened.swd > 2 * same.swd
     assert min(recoloured.distance, roughened.distance) > same.distance
+
+
+def test_many_pictures_are_compared_and_fewer_where_they_would_fill_the_memory() -> None:
+    assert [num_compared(side) for side in (32, 64, 256, 512, 1024)] == [256, 256, 256, 85, 64]
+
+
+def test_paintings_that_repeat_each_other_are_further_from_the_pictures(tmp_path: Path) -> None:
+    class Mould(PaintsFromNoise):
+        def __init__(self) -> None:
+            self.num = 64
+
+        def paint(self, pictures: Mapping[str, Tensor]) -> Tensor:
+            return Pictures(2, 64).pictures[: self.num].repeat(64 // self.num, 1, 1, 1)
+
+        def step(self, step: int, pictures: Mapping[str, Tensor], run: Run) -> Mapping[str, Tensor]:
+            return {}
+
+    recipe, board = Mould(), Board(tmp_path)
+    preview = Preview(recipe, {"to": Pictures(1, 64).pictures}, small(preview_pictures=4))
+    varied = preview.look(board, 1, 0.1)
+    recipe.num = 32  # each twice
+    twins = preview.look(board, 2, 0.2)
+    board.close()
+    judge = Judge(Pictures(1, 64).pictures)
+    assert varied.distance == pytest.approx(judge.of(Pictures(2, 64).pictures).distance)
+    assert twins.distance == pytest.approx(2 * judge.of(recipe.paint({})).distance)
+    assert (varied.is_best, twins.is_best) == (True, False)
 
 
 def test_a_gpu_that_is_absent_is_said() -> None:

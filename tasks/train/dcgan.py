@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from tasks.train.layers import Enlarge
 from tasks.train.recipe import Pictures, Recipe
 
+AT_ONCE = 64  # paintings that memory holds with all that leads to them
+
 
 def enlarging(how: Enlarge, before: int, after: int, times: int) -> nn.Module:
     """[B,before,H,W] -> [B,after,times*H,times*W], no biases.
@@ -47,7 +49,7 @@ class PaintsFromNoise(Recipe):
     def paint(self, pictures: Pictures) -> Tensor:
         """As many paintings as there are pictures, from noise that is the same each time."""
         noise = torch.randn(len(pictures["to"]), self.noise, generator=torch.Generator().manual_seed(0))
-        return self._paints()(noise.to(pictures["to"].device))
+        return torch.cat([self._paints()(part) for part in noise.to(pictures["to"].device).split(AT_ONCE)])
 
     def preview(self, pictures: Pictures) -> dict[str, Tensor]:
         """Pictures learned from above painted ones."""

@@ -22,7 +22,7 @@ from tasks.train.average import decay_at, measure_statistics, update_average
 from tasks.train.board import Board, NoBoard
 from tasks.train.checkpoint import Point
 from tasks.train.engine import Engine
-from tasks.train.judge import PICTURES
+from tasks.train.judge import PHOTOS, num_compared
 from tasks.train.limit import Pace
 from tasks.train.precision import seed_chance
 from tasks.train.preview import Preview
@@ -305,14 +305,13 @@ class Training:
         return {key: self.ranks.gathered(feed.batch(step).images) for key, feed in self.feeds.items()}
 
     def _fixed_pictures(self) -> Pictures:
-        """The pictures every preview shows: those of the first batches, as many as a preview compares."""
-        num_batches = -(-max(PICTURES, self.settings.preview_pictures) // self.settings.batch)
-        return {
-            key: torch.cat(
-                [self.ranks.gathered(feed.batch(step).images) for step in range(min(num_batches, feed.steps_per_epoch))]
-            )
-            for key, feed in self.feeds.items()
-        }
+        """The pictures that every preview compares and shows: those of the first batches."""
+        fixed: dict[str, Tensor] = {}
+        for key, feed in self.feeds.items():
+            num = PHOTOS if key == "from" else num_compared(self.recipe.side)
+            steps = range(min(-(-num // self.settings.batch), feed.steps_per_epoch))
+            fixed[key] = torch.cat([self.ranks.gathered(feed.batch(step).images) for step in steps])[:num]
+        return fixed
 
     def _fingerprints(self) -> dict[str, str]:
         return {key: feed.fingerprint for key, feed in self.feeds.items()}

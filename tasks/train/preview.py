@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from tasks.train.board import Board
-from tasks.train.judge import Judge
+from tasks.train.judge import PHOTOS, Judge
 from tasks.train.recipe import Pictures, Recipe
 from tasks.train.settings import Train
 from tasks.train.watch import Watch
@@ -17,7 +17,7 @@ from tasks.train.watch import Watch
 class Look:
     """What one preview found."""
 
-    distance: float  # of the paintings to the real pictures
+    distance: float  # of the paintings to the real pictures, longer by the share of them that repeat each other
     is_best: bool
     warning: str  # a sentence, or nothing
 
@@ -26,7 +26,8 @@ class Preview:
     """Paints `fixed`, some of the pictures learned from, and remembers how near it has come at best."""
 
     def __init__(self, recipe: Recipe, fixed: Pictures, settings: Train) -> None:
-        self._recipe, self._fixed = recipe, fixed
+        self._recipe = recipe
+        self._fixed = {key: pictures[:PHOTOS] for key, pictures in fixed.items()} if "from" in fixed else fixed
         self._few = {key: pictures[: settings.preview_pictures] for key, pictures in fixed.items()}
         self._judge, self._watch = Judge(fixed["to"]), Watch(fixed["to"], fixed.get("from"))
         self.best = math.inf  # distance so far
@@ -46,14 +47,15 @@ class Preview:
         board.grid(f"step-{step:06}", self._recipe.preview(self._few), step)
         painted = self.paint()
         found, seen = self._judge.of(painted), self._watch.look(painted)
-        is_best, warning = found.distance < self.best, seen.warning()
-        self.best = min(found.distance, self.best)
+        distance, warning = found.distance * (1 + seen.repeating), seen.warning()
+        is_best = distance < self.best
+        self.best = min(distance, self.best)
         self.alarms = self.alarms + 1 if warning else 0
-        near = {"palette": found.palette, "swd": found.swd, "distance": found.distance, "best": self.best}
+        near = {"palette": found.palette, "swd": found.swd, "distance": distance, "best": self.best}
         alike = {"duplicates": seen.duplicates, "copies": seen.copies, "likeness": seen.likeness}
         board.scores(step, epoch, {**near, **alike, "warnings": float(bool(warning))})
         board.write()
-        return Look(found.distance, is_best, warning)
+        return Look(distance, is_best, warning)
 
     def state(self) -> dict[str, Any]:
         """What a resume needs."""

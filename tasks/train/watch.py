@@ -23,6 +23,11 @@ class Signs:
     likeness: float  # of two paintings, MS-SSIM, at most 1
     real_likeness: float
 
+    @property
+    def repeating(self) -> float:
+        """The share that have a twin, beyond that of what they were painted from."""
+        return max(0.0, self.duplicates - self.real_duplicates)
+
     def warning(self) -> str:
         """What a person should know, or nothing."""
         if self.duplicates > max(MANY, 2 * self.real_duplicates):
