@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.places import DATA, require_own
 from tasks.errors import BarenError, ParamsError, PictureRefused
-from tasks.files import read_json, sha256_file
+from tasks.files import sha256_file
 from tasks.progress import Progress
 
 if TYPE_CHECKING:
@@ -50,8 +50,9 @@ def _paint(
     from pipelines.stages import kept_seeds, learned_from, learned_photos, open_painter
     from tasks.credits import add_credits
     from tasks.infer import file_names, judge, not_painted, print_photo, told_of
+    from tasks.infer.earlier import own_name
     from tasks.infer.press import Model
-    from tasks.infer.proof import Proof
+    from tasks.infer.proof import Proof, proof_in
 
     if recipe.module.KIND == "noise":
         raise ParamsError(
@@ -68,9 +69,10 @@ def _paint(
     judged = judge([path for _, path, _ in photos], learned_photos(recipe, progress), progress)
     about = {"recipe": recipe.name, "painter": painter.name, "git": _revision(), **told_of(credited)}
     refused = [*missing]
-    proof = Proof()
+    originals = {path.resolve() for _, path, _ in photos}  # wherever they lie, they stay as they are
+    proof, sheet = Proof(), proof_in(out, originals)
     for name, photo in zip(file_names([path.stem for _, path, _ in photos]), photos, strict=True):
-        name = _own_name(out, name, sha256_file(photo[1]))
+        name = own_name(out, name, chosen.format, sha256_file(photo[1]), {*originals, sheet.resolve()})
         targets = tuple(out / f"{name}.{kind}" for kind in chosen.format)
         told = about | {"domain": judged.get(photo[1])}
         try:
@@ -86,17 +88,9 @@ def _paint(
     wanted = len(photos) + len(missing)
     if len(refused) == wanted:
         raise BarenError(refused[0] if wanted == 1 else f"none of {wanted} was painted; {refused[0]}")
-    proof.write(out / "proof.jpg")
-    progress.say(f"contact sheet -> {out / 'proof.jpg'}")
+    proof.write(sheet)
+    progress.say(f"contact sheet -> {sheet}")
     add_credits(out, credited)
-
-
-def _own_name(out: Path, name: str, sha256: str) -> str:
-    """`name`, with a number where a print of another photograph is called so already."""
-    own, number = name, 2
-    while (out / f"{own}.json").exists() and read_json(out / f"{own}.json")["photo"]["sha256"] != sha256:
-        own, number = f"{name}-{number}", number + 1
-    return own
 
 
 def _wishes(chosen: argparse.Namespace) -> dict[str, Any]:

@@ -1,22 +1,26 @@
 """python -m pipelines paint: what the command line names, and what is said before any work."""
 
 import io
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from pipelines import paint
+from pipelines import paint, stages
 from pipelines.photographs import named
 from pipelines.stages import kept_seeds
 from tasks.credits import add_credits
 from tasks.errors import BarenError, ParamsError
 from tasks.files import write_json
-from tasks.infer import Infer, Photo
+from tasks.infer import Infer, Photo, Trained
+from tasks.infer.earlier import own_name
 from tasks.progress import Progress
 from tasks.rows import Origin
 
@@ -130,11 +134,69 @@ def test_of_a_population_the_kept_seeds_paint_the_chosen_one_first(tmp_path: Pat
     assert kept_seeds(tmp_path / "of one seed") == []
 
 
-def test_a_print_of_another_photograph_is_not_written_over(tmp_path: Path) -> None:
-    assert paint._own_name(tmp_path, "hill", "a") == "hill"
-    write_json(tmp_path / "hill.json", {"photo": {"sha256": "a"}})
-    assert paint._own_name(tmp_path, "hill", "a") == "hill"
-    assert paint._own_name(tmp_path, "hill", "b") == "hill-2"
+class Painting:
+    """A project in a folder of its own, whose travelgan paints every photograph as it is."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr("tasks.progress.Progress.listen", lambda self: None)
+        shutil.copy(Path(__file__).parent.parent / "params.yaml", folder)
+        monkeypatch.setattr(stages, "open_painter", lambda *_: Trained("best", torch.nn.Identity(), "abc"))
+        monkeypatch.setattr(stages, "learned_from", lambda *_: [])
+        monkeypatch.setattr(stages, "learned_photos", lambda *_: np.zeros((0, 8, 8, 3), np.uint8))
+
+    def __call__(self, *words: str) -> None:
+        assert paint.main([*words, "--recipe", "travelgan", "--device", "cpu"]) == 0
+
+
+@pytest.fixture
+def painting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Painting:
+    return Painting(tmp_path, monkeypatch)
+
+
+def photograph(path: Path, grey: int = 9) -> bytes:
+    path.parent.mkdir(exist_ok=True)
+    Image.new("RGB", (40, 30), (grey, 99, 199)).save(path)
+    return path.read_bytes()
+
+
+def test_nothing_but_earlier_prints_is_written_over(painting: Painting) -> None:
+    album = Path("album")
+    mine = {name: photograph(album / name, place) for place, name in enumerate(("hill.png", "sea.jpg", "proof.jpg"))}
+    mine |= {"other.png": photograph(album / "other.png", 5), "note.json": b"[1]", "bay.json": b'{"photo": "bay"}'}
+    for name in ("note", "bay"):
+        (album / f"{name}.json").write_bytes(mine[f"{name}.json"])
+    words = ["--out", "album", "--format", "png,jpg", "album/hill.png", "album/sea.jpg", "album/proof.jpg"]
+    for name in ("other", "note", "bay"):
+        photograph(Path("elsewhere") / f"{name}.tif")
+        words.append(f"elsewhere/{name}.tif")
+    for _ in range(2):  # what was painted is known again, and so is the sheet
+        painting(*words)
+        assert {name: (album / name).read_bytes() for name in mine} == mine
+        made = {path.name for path in album.iterdir()} - {*mine, "previews", "CREDITS.csv"}
+        stems = ("hill-2", "sea-2", "proof-3", "other-2", "note-2", "bay-2")
+        assert made == {f"{stem}.{kind}" for stem in stems for kind in ("png", "jpg", "json")} | {"proof-2.jpg"}
+
+
+def test_a_print_is_replaced_by_the_next_of_its_photograph_unless_it_was_changed(painting: Painting) -> None:
+    photograph(Path("hill.jpg"))
+    for kinds, size in (("png,tif", "50x40px"), ("png", "60x50px"), ("tif", "60x50px")):
+        painting("hill.jpg", "--out", "out", "--format", kinds, "--print", size)
+    assert {path.name for path in Path("out").glob("hill*")} == {"hill.png", "hill.tif", "hill.json"}
+    Path("out/hill.png").write_bytes(b"retouched")
+    painting("hill.jpg", "--out", "out", "--print", "50x40px")
+    assert Path("out/hill.png").read_bytes() == b"retouched"
+    assert Path("out/hill-2.png").exists()
+
+
+def test_a_page_of_ones_own_keeps_its_name(tmp_path: Path) -> None:
+    (tmp_path / "hill_files").mkdir()
+    assert own_name(tmp_path, "hill", ["png"], "a", ()) == "hill"
+    assert own_name(tmp_path, "hill", ["dzi"], "a", ()) == "hill-2"
+    write_json(tmp_path / "hill.json", {"photo": {"sha256": "a"}, "key": "k", "files": {"hill.dzi": 9}})
+    assert own_name(tmp_path, "hill", ["dzi"], "a", ()) == "hill"
+    assert own_name(tmp_path, "hill", ["dzi"], "b", ()) == "hill-2"
+    assert own_name(tmp_path, "hill", ["dzi"], "a", {(tmp_path / "previews/hill.jpg").resolve()}) == "hill-2"
 
 
 def test_credits_of_two_models_stand_in_one_folder(tmp_path: Path) -> None:

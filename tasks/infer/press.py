@@ -12,11 +12,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from tasks.errors import BarenError, ParamsError
-from tasks.files import fingerprint, nearest_folder, no_half_file, no_half_folder, read_json, require_room, write_json
+from tasks.errors import ParamsError
+from tasks.files import fingerprint, nearest_folder, no_half_file, no_half_folder, require_room, write_json
 from tasks.infer.canvas import Canvas
 from tasks.infer.colour import Colours, colours_of
 from tasks.infer.deepzoom import DeepZoom, Placed, write_dzi, write_viewer
+from tasks.infer.earlier import read_report
 from tasks.infer.memory import pixels_that_fit
 from tasks.infer.norms import Painter, give_dense, give_exact, give_thumbnail
 from tasks.infer.paint import paint
@@ -100,7 +101,9 @@ def make_print(
         order.photo_key, model.key, settings.model_dump(exclude=OF_NO_PRINT), str(sheet), devices[0].type, depth,
         sha256(colours.icc).hexdigest(),
     )  # fmt: skip
-    known = _known(order, key)
+    earlier = read_report(order.report)
+    known = earlier.files if earlier and earlier.key == key else {}
+    older = earlier.made if earlier else {}
     if all(_as_told(target, known) for target in order.targets) and preview_of(order.targets[0]).exists():
         progress.say(f"{order.targets[0]} is there already, made just so; to have it painted again, remove it")
         return read_preview(preview_of(order.targets[0]))
@@ -125,7 +128,8 @@ def make_print(
         )
     batch = settings.batch or _batch(first, room, devices[0])
     preview = Preview(sheet.height, sheet.width)
-    order.report.unlink(missing_ok=True)  # from here on the files are no longer those it tells of
+    if earlier:  # from here on the files are no longer those it tells of, and ours all the same
+        write_json(order.report, {**earlier.model_dump(), "key": ""})
     with canvas:
         with _written(canvas, order, colours, preview) as check:
 
@@ -143,8 +147,9 @@ def make_print(
         if target.suffix.lower() == ".dzi":
             _finish_dzi(target, order, cuts)
     write_preview(preview_of(order.targets[0]), preview.picture())
+    made = known | {target.name: target.stat().st_size for target in order.targets}
     write_json(order.report, {
-        **about, "key": key, "files": known | {target.name: target.stat().st_size for target in order.targets},
+        **about, "key": key, "files": made, "older": {name: older[name] for name in older.keys() - made.keys()},
         "plan": _told(done), "statistics": told, "seams": seams,
         "sheet": _sheet_told(sheet), "warnings": sheet.warnings(), "devices": [str(device) for device in devices],
         "settings": settings.model_dump(exclude=OF_NO_PRINT),
@@ -156,15 +161,6 @@ def make_print(
 def wish_of(settings: Infer) -> Wish:
     """What the settings ask of the paper."""
     return Wish(**{field.name: getattr(settings, field.name) for field in fields(Wish)})
-
-
-def _known(order: Order, key: str) -> dict[str, int]:
-    """The files, and their bytes, that the report of an earlier run says were made just so."""
-    try:
-        report: dict[str, Any] = read_json(order.report)
-    except BarenError:  # there is none, or it is damaged
-        return {}
-    return report["files"] if report.get("key") == key else {}
 
 
 def _as_told(target: Path, known: Mapping[str, int]) -> bool:

@@ -2,11 +2,12 @@
 
 import io
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import ExifTags, Image, ImageDraw, ImageFont
 
 from tasks.files import no_half_file
 from tasks.infer.sinks import Jpeg
@@ -17,6 +18,7 @@ HEIGHT, GAP = 256, 12  # px of a picture, and between two
 CAPTION = 22  # px below a picture
 DPI, ASPECT = 100.0, 1.5  # of the sheet
 PAPER, INK = (250, 248, 244), (60, 55, 50)
+TITLE = "baren: photographs and their prints"  # written into the file, by which it is known as ours
 
 
 class Proof:
@@ -45,8 +47,8 @@ class Proof:
         """Write the sheet as JPEG, somewhat wider than tall, whole or not at all."""
         lines = self._lines()
         width = max(sum(wide for wide, _ in line) for line in lines) + GAP
-        tall = HEIGHT + CAPTION + GAP
-        with no_half_file(path) as temporary, Jpeg(temporary, GAP + len(lines) * tall, width, Tags(DPI)) as sheet:
+        tall, tags = HEIGHT + CAPTION + GAP, Tags(DPI, exif=_title())
+        with no_half_file(path) as temporary, Jpeg(temporary, GAP + len(lines) * tall, width, tags) as sheet:
             sheet.write(np.full((GAP, width, 3), PAPER, np.uint8))
             for line in lines:
                 band, left = Image.new("RGB", (width, tall), PAPER), GAP
@@ -68,6 +70,29 @@ class Proof:
             lines[-1].append(group)
             length += group[0]
         return lines
+
+
+def proof_in(out: Path, taken: Collection[Path]) -> Path:
+    """Where in `out` the sheet goes: proof.jpg, with a number where that is none of ours, or among `taken`."""
+    path, number = out / "proof.jpg", 2
+    while path.resolve() in taken or (os.path.lexists(path) and not is_proof(path)):
+        path, number = out / f"proof-{number}.jpg", number + 1
+    return path
+
+
+def is_proof(path: Path) -> bool:
+    """Whether the file at `path` is a sheet that we wrote."""
+    try:
+        with Image.open(path) as image:
+            return image.getexif().get(ExifTags.Base.ImageDescription) == TITLE
+    except Exception:  # Pillow raises whatever a damaged file makes it raise; it is none of ours
+        return False
+
+
+def _title() -> bytes:
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageDescription] = TITLE
+    return exif.tobytes()
 
 
 def small(picture: Pixels) -> Pixels:
