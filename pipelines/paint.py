@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
     params = Params.load()
     recipe = params.recipe(chosen.recipe)
     contact = chosen.contact or params.picture_set(recipe.learns_from).scrape.contact
-    photos, missing = named(chosen.photos, contact, progress)
+    photos, missing = named(chosen.photos, contact, progress, out=out)
     _paint(recipe, photos, missing, out, chosen, progress)
     return 0
 

@@ -21,15 +21,17 @@ FETCHED = SCRATCH / "paint" / "photographs"  # where they lie: the same address 
 
 
 def named(
-    words: Sequence[str], contact: str, progress: Progress, private: tuple[str, ...] = (), folder: Path = FETCHED
-) -> tuple[list[Photo], list[str]]:
+    words: Sequence[str], contact: str, progress: Progress, private: tuple[str, ...] = (), folder: Path = FETCHED,
+    out: Path | None = None,
+) -> tuple[list[Photo], list[str]]:  # fmt: skip
     """The photographs that `words` name, in order, and a sentence on each address that gave none.
 
-    `contact` is whom the sites that are asked may write to; `private` are hosts of one's own network. Raises
-    BarenError for a file that is not there, ParamsError for an address without a contact or a list that cannot be
-    read, Transient where a site does not answer.
+    `contact` is whom the sites that are asked may write to; `private` are hosts of one's own network;
+    what a folder holds in `out`, where the prints go, is no photograph. Raises BarenError for a file that is not
+    there, ParamsError for an address without a contact or a list that cannot be read, Transient where a site does not
+    answer.
     """
-    places = [place for word in words for place in _places(word)]
+    places = [place for word in words for place in _places(word, out)]
     addresses = [place for place in places if isinstance(place, str)]
     if addresses and not contact:
         raise ParamsError(
@@ -48,18 +50,18 @@ def named(
     return photos, missing
 
 
-def _places(word: str) -> Iterator[Path | str | Photo]:
+def _places(word: str, out: Path | None) -> Iterator[Path | str | Photo]:
     """A file, an address, or a photo of a folder, for each photograph that `word` names."""
     path = Path(word)
     if urlsplit(word).scheme in ("http", "https"):
         yield word
     elif path.is_dir():
-        yield from in_folder(path)
+        yield from in_folder(path, out)
     elif path.suffix.lower() == ".txt" and path.is_file():
         for line in _lines(path):
             if Path(line).suffix.lower() == ".txt" and Path(line).is_file():  # it might name itself
                 raise ParamsError(f"{path} names the list {line}, and a list holds no list; name both")
-            yield from _places(line)
+            yield from _places(line, out)
     elif path.is_file():
         yield path
     else:

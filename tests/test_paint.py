@@ -155,7 +155,7 @@ def painting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Painting:
 
 
 def photograph(path: Path, grey: int = 9) -> bytes:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (40, 30), (grey, 99, 199)).save(path)
     return path.read_bytes()
 
@@ -176,6 +176,19 @@ def test_nothing_but_earlier_prints_is_written_over(painting: Painting) -> None:
         made = {path.name for path in album.iterdir()} - {*mine, "previews", "CREDITS.csv"}
         stems = ("hill-2", "sea-2", "proof-3", "other-2", "note-2", "bay-2")
         assert made == {f"{stem}.{kind}" for stem in stems for kind in ("png", "jpg", "json")} | {"proof-2.jpg"}
+
+
+@pytest.mark.parametrize("out", ["mine/album/prints", "mine/album", "mine"])
+def test_prints_among_the_photographs_are_not_painted(out: str, painting: Painting) -> None:
+    photograph(Path("mine/album/hill.jpg"))
+    Path("list.txt").write_text("mine/album")
+    for words in ("mine/album", "mine/album", "list.txt"):
+        painting(words, "--out", out, "--format", "png,dzi")
+    painting("mine/album", "--out", "mine/album/others")
+    for folder in (out, "mine/album/others"):
+        assert [path.name for path in Path(folder).glob("*.png")] == ["hill.png"]
+    with pytest.raises(BarenError, match=r"holds no picture .* that is no print"):
+        painting("mine/album/others", "--out", "more")
 
 
 def test_a_print_is_replaced_by_the_next_of_its_photograph_unless_it_was_changed(painting: Painting) -> None:

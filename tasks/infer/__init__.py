@@ -74,7 +74,7 @@ def run(
     from tasks.infer.preview import previewed
     from tasks.infer.proof import Proof
 
-    album = in_folder(Path(settings.album)) if settings.album else []
+    album = in_folder(Path(settings.album), out) if settings.album else []
     photos = [*photos, *album]
     if not photos:
         raise BarenError("there is no photograph to paint; hold some out (shard.held_out) or name a folder of them")
@@ -252,13 +252,22 @@ def device_to_paint_on() -> "torch.device":
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def in_folder(folder: Path) -> list[Photo]:
-    """The pictures in `folder` and below, by name; BarenError where it is missing or holds none."""
+def in_folder(folder: Path, out: Path | None = None) -> list[Photo]:
+    """The photographs in `folder` and below, by name; BarenError where it is missing or holds none.
+
+    Prints made earlier are none, and neither is what lies in `out`, a folder for prints inside of `folder`.
+    """
+    from tasks.infer.earlier import is_ours
+
     if not folder.is_dir():
         raise BarenError(f"{folder} is no folder; name one that holds photographs to paint")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES and path.is_file())
+    beyond = out.resolve() if out and folder.resolve() in out.resolve().parents else None
+    paths = [path for path in paths if beyond not in path.resolve().parents and not is_ours(path)]
     if not paths:
-        raise BarenError(f"{folder} holds no picture ({', '.join(PICTURES)}); put photographs there, or name another")
+        raise BarenError(
+            f"{folder} holds no picture ({', '.join(PICTURES)}) that is no print; put photographs there, or name others"
+        )
     return [
         (f"album:{path.relative_to(folder)}", path, Origin(source="album", page="", url=path.name, title=path.stem))
         for path in paths

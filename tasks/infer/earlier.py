@@ -8,7 +8,8 @@ from pydantic import BaseModel, ValidationError
 
 from tasks.errors import BarenError
 from tasks.files import read_json
-from tasks.infer.preview import preview_of
+from tasks.infer.preview import FOLDER, preview_of
+from tasks.infer.proof import is_proof
 
 
 class Photographed(BaseModel):
@@ -42,6 +43,19 @@ def read_report(path: Path) -> Report | None:
         return Report.model_validate(read_json(path))
     except (BarenError, ValidationError, IsADirectoryError, NotADirectoryError, RecursionError):
         return None
+
+
+def is_ours(path: Path) -> bool:
+    """Whether the picture at `path` is a print, its preview, a tile of its pyramid, or a sheet that shows prints."""
+    if (report := read_report(path.with_suffix(".json"))) and report.answers_for(path):
+        return True
+    above = path.parent.parent
+    if path.parent.name == FOLDER and read_report(above / f"{path.stem}.json"):
+        return True
+    pyramid = above.name.removesuffix("_files").removesuffix("_before")
+    if pyramid != above.name and (above.parent / f"{pyramid}.dzi").exists():
+        return True
+    return path.name.startswith("proof") and is_proof(path)
 
 
 def own_name(out: Path, name: str, kinds: Sequence[str], sha256: str, taken: Collection[Path]) -> str:
