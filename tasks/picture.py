@@ -7,6 +7,7 @@ import io
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -213,9 +214,20 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _is_srgb(image: Image.Image) -> bool:
-    """True where there is no profile to apply: none is embedded, it is sRGB itself, or it cannot be read."""
-    profile = _profile(image)
-    return profile is None or "sRGB" in ImageCms.getProfileDescription(profile)
+    """True where there is no profile to apply: none is embedded, its colours are sRGB's, or it cannot be read."""
+    return _profile(image) is None or _has_srgb_colours(bytes(image.info["icc_profile"]))
+
+
+@lru_cache(maxsize=64)
+def _has_srgb_colours(data: bytes) -> bool:
+    """Whether a profile leaves RGB where sRGB has it, but for rounding: names tell little, as "Linear sRGB" shows."""
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
+    if getattr(profile.profile, "xcolor_space", "").strip() != "RGB":
+        return False
+    shades = np.linspace(0, 255, 9).astype(np.uint8)
+    colours = np.stack(np.meshgrid(shades, shades, shades), axis=-1).reshape(1, -1, 3)
+    moved = np.asarray(_in_srgb(Image.fromarray(colours), profile), np.int16)
+    return int(np.abs(moved - colours).max()) <= 2
 
 
 def _profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:

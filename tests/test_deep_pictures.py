@@ -95,13 +95,30 @@ def test_colours_under_transparency_are_not_mixed_with_paper(tmp_path: Path, nam
     assert open_deep(tmp_path / name, Limits(min_side=1)).alpha is None
 
 
-def test_another_profile_is_applied_with_eight_bits(tmp_path: Path) -> None:
-    path = saved(tmp_path / "a.png", samples())
-    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
+def with_profile(path: Path, profile: bytes) -> Path:
     data = path.read_bytes()
-    body = b"x\0\0" + zlib.compress(lab)
+    body = b"x\0\0" + zlib.compress(profile)
     chunk = struct.pack(">I", len(body)) + b"iCCP" + body + struct.pack(">I", zlib.crc32(b"iCCP" + body))
     path.write_bytes(data[:33] + chunk + data[33:])
+    return path
+
+
+def test_a_linear_profile_is_applied_whatever_its_name(tmp_path: Path) -> None:
+    """Its name says sRGB, as that of GIMP's "Linear sRGB" does; a fifth of the light is 127 of 255 there."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    for sign, place, _ in struct.iter_unpack(
+        ">4sII", profile[132 : 132 + 12 * struct.unpack_from(">I", profile, 128)[0]]
+    ):
+        if sign == b"rTRC":  # which all three channels share
+            struct.pack_into(">H2xI", profile, place + 8, 0, 65536)  # a power of 1
+    assert b"s\0R\0G\0B" in profile
+    path = with_profile(saved(tmp_path / "a.png", np.full((20, 30, 3), 14135, np.uint16)), bytes(profile))
+    assert np.abs(open_deep(path).pixels.astype(int) - 127).max() <= 2
+
+
+def test_another_profile_is_applied_with_eight_bits(tmp_path: Path) -> None:
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
+    path = with_profile(saved(tmp_path / "a.png", samples()), lab)
     found = open_deep(path)
     assert found.pixels.dtype == np.uint8
     assert np.array_equal(found.pixels, open_picture(path))

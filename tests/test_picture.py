@@ -113,13 +113,13 @@ def test_an_embedded_profile_is_applied(tmp_path: Path) -> None:
 
 
 def swapped_profile(srgb: bytes) -> bytes:
-    """An RGB profile whose red primary is sRGB's blue and the other way round; its name no longer says sRGB."""
+    """An RGB profile whose red primary is sRGB's blue and the other way round, whatever its name says."""
     (count,) = struct.unpack(">I", srgb[128:132])
     data = bytearray(srgb)
     entries = {bytes(data[132 + 12 * i : 136 + 12 * i]): 132 + 12 * i for i in range(count)}
     red, blue = entries[b"rXYZ"], entries[b"bXYZ"]
     data[red : red + 4], data[blue : blue + 4] = data[blue : blue + 4], data[red : red + 4]
-    return bytes(data).replace("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be")).replace(b"sRGB", b"swap")
+    return bytes(data)
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png"])
