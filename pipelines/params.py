@@ -117,7 +117,7 @@ class Params:
                 f"params.yaml: {where} has no file pipelines/{name}.py; known recipes: {', '.join(known_recipes())}"
             )
         for key in ("from", "to"):
-            if block[key] not in self._pictures:
+            if not isinstance(block[key], str) or block[key] not in self._pictures:
                 raise ParamsError(
                     f"params.yaml: {where}.{key} is {block[key]!r}; "
                     f"it must name one of the picture sets: {', '.join(self._pictures)}"

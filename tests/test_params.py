@@ -51,6 +51,8 @@ def spoil(content: dict[str, Any], place: str, value: Any) -> None:
         ("pictures.photos.scrape.query.licences", [99], ["photos.scrape.query", "99", "0 to 16"]),
         ("recipes.nobody", {}, ["recipes.nobody", "lacks the key 'from'"]),
         ("recipes.travelgan.from", "nowhere", ["recipes.travelgan.from", "'nowhere'", "photos, prints"]),
+        ("recipes.travelgan.from", ["photos"], ["recipes.travelgan.from", "['photos']", "photos, prints"]),
+        ("recipes.travelgan.to", {"a": 1}, ["recipes.travelgan.to", "{'a': 1}", "photos, prints"]),
         ("recipes.travelgan.from", "prints", ["recipes.travelgan", "two picture sets"]),
         ("recipes.travelgan.train.epochs", 0, ["recipes.travelgan.train.epochs", "0", "greater than or equal to 1"]),
         ("recipes.travelgan.train.loss", "lsq", ["recipes.travelgan.train.loss", "'lsq'", "wgan"]),
