@@ -46,13 +46,13 @@ class Operations(Settings):
     # checkout. Several checkouts may publish on one.
     publish: str = ""
     # A night trains a recipe at once where one of its sets grew by this share since; otherwise the week's run does.
-    grown: float = Field(default=0.2, gt=0)
+    grown: float = Field(default=0.2, gt=0, allow_inf_nan=True)
     # What a scheduled training begins with: nothing (runs stay comparable), or the last state of the model before it.
     begin: Literal["scratch", "last"] = "scratch"
     # A new model paints unless one of these is worse than the old one's by more than the share `tolerance`, on the
     # same held-out pictures. Every recipe has these two; two seeds of one recipe differ by a few per cent.
     judged_by: tuple[str, ...] = ("swd", "palette")
-    tolerance: float = Field(default=0.05, ge=0)
+    tolerance: float = Field(default=0.05, ge=0, allow_inf_nan=True)
 
     # What is older may go when `python -m flows tidy` is told to: versions with their data, logs, run records.
     keep_days: int = Field(default=365, ge=1)

@@ -13,10 +13,11 @@ from tasks.errors import ParamsError
 class Settings(BaseModel):
     """A block of params.yaml: typed, frozen, and without room for a key nobody reads.
 
-    Lists of YAML become tuples; a text is never taken for a number.
+    Lists of YAML become tuples; a text is never taken for a number. Numbers are finite, unless a field says that it
+    may be infinite: a bound that is none.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True, allow_inf_nan=False)
 
     @classmethod
     def read(cls, block: Any, where: str, place: str = "params.yaml") -> Self:

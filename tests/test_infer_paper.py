@@ -74,6 +74,8 @@ def test_wishes_that_contradict_are_said() -> None:
         (Wish("10x10cm", bleed="3mm", margin="1cm"), "nothing to --bleed"),
         (Wish("10x10cm", margin="6cm"), "leaves nothing"),
         (Wish("10x10cm", margin="much"), "is no length"),
+        (Wish("10x10cm", margin="9" * 400 + "cm"), "is no length"),
+        (Wish("9" * 400 + "x10cm"), "is no size"),
     ):
         with pytest.raises(ParamsError, match=words):
             lay_out(100, 100, wish)

@@ -78,6 +78,7 @@ def test_other_settings_judge_anew_and_those_the_rows_decide_do_not(tmp_path: Pa
     assert judged(raw, tmp_path / "out", cache, duplicates=-1) == 0
     assert judged(raw, tmp_path / "out", cache, licences=("unknown",), duplicates=8) == 0
     assert judged(raw, tmp_path / "out", cache, side=16) == len(SIZES)
+    assert judged(raw, tmp_path / "out", cache, worth={"max_aspect": float("inf")}) == len(SIZES)
     assert len(list(cache.iterdir())) == 1, "what other settings judged is not kept for ever"
 
 

@@ -61,6 +61,9 @@ def test_the_best_are_those_of_the_highest_score(tmp_path: Path) -> None:
         (["-n", "9", "--best-of", "8"], "the best 9 of 8 cannot be kept; raise --best-of to 9 or more"),
         (["-n", "0"], "-n is 0; it must be at least 1"),
         (["--deviation", "-1"], "--deviation is -1; it must be above 0"),
+        (["--deviation", "nan"], "--deviation is nan; it must be a finite number"),
+        (["--mean", "inf"], "--mean is inf; it must be a finite number"),
+        (["--seed", "99999999999999999999"], "--seed is 99999999999999999999; it must be from 0 to 4294967295"),
         (["--out", "data/samples"], "belongs to the stages"),
     ],
 )

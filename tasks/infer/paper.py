@@ -122,7 +122,7 @@ def sheet_size(text: str, dpi: float, wide: bool = False) -> tuple[int, int]:
         sides = [float(side) * (1 if found[3] == "px" else INCHES[found[3]] * dpi) for side in found.groups()[:2]]
         width, height = (round(side) for side in sides)
         assert min(width, height) >= 1
-    except (AssertionError, ValueError) as error:
+    except (AssertionError, ValueError, OverflowError) as error:
         raise ParamsError(
             f"{text!r} is no size of a print; write WIDTHxHEIGHT and a unit (188x110cm, 12x15in, 4500x3600px), or the "
             "name of a sheet, A0 to A4"
@@ -132,7 +132,7 @@ def sheet_size(text: str, dpi: float, wide: bool = False) -> tuple[int, int]:
 
 def length(text: str, dpi: float) -> float:
     """A length such as "3mm" in px at `dpi`; raises ParamsError."""
-    found = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(cm|mm|in|px)\s*", text)
+    found = re.fullmatch(r"\s*(\d{1,9}(?:\.\d*)?|\.\d+)\s*(cm|mm|in|px)\s*", text)
     if not found:
         raise ParamsError(f"{text!r} is no length; write a number and a unit: 3mm, 0.5in, 2cm or 40px")
     return float(found[1]) * (1 if found[2] == "px" else INCHES[found[2]] * dpi)

@@ -1,5 +1,6 @@
 """Samples of a recipe that paints from noise: the best of many, the best that differ, strips, and an animation."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,11 @@ class Sampling:
         for option, value, least in (("-n", self.num, 1), ("--ways", self.ways, 1), ("--steps", self.steps, 2)):
             if value < least:
                 raise ParamsError(f"{option} is {value}; it must be at least {least}")
+        if not 0 <= self.seed < 2**32:
+            raise ParamsError(f"--seed is {self.seed}; it must be from 0 to {2**32 - 1}")
+        for option, value in (("--mean", self.mean), ("--deviation", self.deviation)):
+            if not math.isfinite(value):
+                raise ParamsError(f"{option} is {value}; it must be a finite number")
         if self.deviation <= 0:
             raise ParamsError(f"--deviation is {self.deviation:g}; it must be above 0")
         if self.best_of < self.num:

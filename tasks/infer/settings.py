@@ -16,7 +16,7 @@ class Infer(Settings):
     back: bool = False  # paint the other way, pictures of `to` in the manner of `from`; for recipes that learn both
     draw: int = Field(256, ge=1)  # recipes from noise: pictures drawn, of which
     keep: int = Field(16, ge=1)  # so many are kept: the best by score that differ from each other
-    seed: int = Field(0, ge=0)  # of that noise
+    seed: int = Field(0, ge=0, lt=2**32)  # of that noise
     mean: float = 0.0  # of that noise, which training knows with mean 0
     deviation: float = Field(1.0, gt=0)  # of that noise; below 1 pictures are more alike and have fewer faults
     enlarge: Literal["contours", "plain"] = "contours"  # how a drawing comes to the print's size; see contours.py

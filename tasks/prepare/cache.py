@@ -123,7 +123,7 @@ def _judged_by(settings: Prepare) -> str:
     code = sorted([*Path(__file__).parent.glob("*.py"), Path(picture.__file__)])
     cascade = Path(settings.faces.cascade)
     return fingerprint(
-        settings.model_dump(mode="json", exclude={"duplicates", "licences"}),  # of which the rows decide
+        settings.model_dump_json(exclude={"duplicates", "licences"}),  # of which the rows decide
         [sha256_file(path) for path in code],
         sha256_file(cascade) if cascade.is_file() else "",
         [cv2.__version__, np.__version__, PIL.__version__, importlib.metadata.version("dlib-bin")],

@@ -14,7 +14,9 @@ class Worth(Settings):
     The bounds refuse what is plainly useless (blank, black, out of focus, a page of writing) and little else.
     """
 
-    max_aspect: float = Field(default=6.0, ge=1)  # long side over short side; pillar prints reach 5.6
+    max_aspect: float = Field(
+        default=6.0, ge=1, allow_inf_nan=True
+    )  # long side over short side; pillar prints reach 5.6
     min_lightest: float = Field(default=35.0, ge=0, le=255)  # of 255: else "dark"
     max_darkest: float = Field(default=230.0, ge=0, le=255)  # of 255: else "light"
     min_information: float = Field(default=1.5, ge=0, le=8)  # bits; a placeholder has under 1, a photograph 7
