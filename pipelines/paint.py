@@ -34,6 +34,9 @@ def main(argv: Sequence[str]) -> int:
 
     from pipelines.params import Params
     from pipelines.photographs import named
+    from tasks.credits import read_credits
+
+    read_credits(out)  # which will be added to: what is wrong with them is told before the work
 
     params = Params.load()
     recipe = params.recipe(chosen.recipe)

@@ -220,6 +220,14 @@ def test_credits_of_two_models_stand_in_one_folder(tmp_path: Path) -> None:
     assert [line.split(",")[0] for line in lines] == ["title", "hill", "wave"]
 
 
+@pytest.mark.parametrize("text", ["title;author\na;b\n", "title,author\nä\n", "title\nä"])
+def test_credits_written_otherwise_are_said_before_the_work(text: str, tmp_path: Path) -> None:
+    (tmp_path / "CREDITS.csv").write_text(text, encoding="latin-1")
+    with pytest.raises(BarenError, match=r"CREDITS.csv is no list of credits as written here, .* move it away"):
+        paint.main(["none.jpg", "--recipe", "travelgan", "--out", str(tmp_path)])
+    assert (tmp_path / "CREDITS.csv").read_text(encoding="latin-1") == text
+
+
 def test_an_unknown_format_ends_with_the_known_ones() -> None:
     with pytest.raises(ParamsError, match=r"--format webp is none .* choose of png, tif, jpg, dzi"):
         paint._formats("tif,webp")
