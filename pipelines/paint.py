@@ -110,6 +110,7 @@ def _device(name: str) -> Any:
 
     try:
         device = torch.device(name)
+        assert device.type in ("cpu", "cuda")  # "meta" has no numbers, and others were never tried
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ParamsError(f"--device {name} is not to be had here; choose cpu, or cuda:0, cuda:1 ...") from error
@@ -158,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _formats(text: str) -> tuple[str, ...]:
-    kinds = tuple(kind.strip().lstrip(".").lower() for kind in text.split(","))
+    kinds = tuple(dict.fromkeys(kind.strip().lstrip(".").lower() for kind in text.split(",")))  # each once
     for kind in kinds:
         if kind not in FORMATS:
             raise ParamsError(f"--format {kind} is none that prints are written in; choose of {', '.join(FORMATS)}")

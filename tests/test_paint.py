@@ -233,6 +233,16 @@ def test_an_unknown_format_ends_with_the_known_ones() -> None:
         paint._formats("tif,webp")
 
 
+def test_a_format_named_twice_is_written_once() -> None:
+    assert paint._formats("png,.PNG, tif,png") == ("png", "tif")
+
+
+@pytest.mark.parametrize("name", ["meta", "nowhere"])
+def test_a_device_that_paints_nothing_is_one_sentence(name: str) -> None:
+    with pytest.raises(ParamsError, match=f"--device {name} is not to be had here; choose cpu"):
+        paint._device(name)
+
+
 def test_a_wish_of_the_command_line_goes_before_params() -> None:
     chosen = paint._parser().parse_args(["a.jpg", "--recipe", "r", "--print", "12x15in", "--paint-ppi", "75"])
     assert paint._wishes(chosen) == {"size": "12x15in", "paint_ppi": 75.0}
