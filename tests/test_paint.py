@@ -40,6 +40,12 @@ def test_pictures_folders_and_lists_name_photographs(tmp_path: Path) -> None:
     assert names(str(tmp_path / "list.txt")) == ["a.jpg", "c.png", "d.jpg"]
 
 
+@pytest.mark.parametrize("kind", ["gif", "jfif", "ppm"])
+def test_a_folder_gives_every_kind_that_opens_by_name(kind: str, tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / f"a.{kind}")
+    assert names(str(tmp_path)) == [f"a.{kind}"]
+
+
 def test_what_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(BarenError, match="is not there"):
         names(str(tmp_path / "none.jpg"))

@@ -36,7 +36,7 @@ MENDS = {  # what a person can do about a photograph refused for a reason
     "too many pixels": "make it smaller first: its print may be of any size all the same",
     "odd depth": "save it with 8 or 16 bits a sample",
 }
-PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".avif", ".bmp", ".jp2")
+PICTURES = (".jpg", ".jpeg", ".jfif", ".png", ".tif", ".tiff", ".webp", ".avif", ".bmp", ".jp2", ".gif", ".ppm")
 
 Photo = tuple[str, Path, Origin]  # id, file, where it came from
 
