@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pipelines
-from tasks.errors import ParamsError
+from tasks.errors import BarenError, ParamsError
 from tasks.evaluate.settings import Evaluate
 from tasks.infer.settings import Infer
 from tasks.prepare.settings import Prepare
@@ -180,13 +180,35 @@ class Params:
             scrape = self.picture_set(name).scrape
             find(scrape.use).Query.read(scrape.query, f"pictures.{name}.scrape.query")
         for name in self.recipes:
-            self.recipe(name)
+            _require_prints(self.recipe(name))
         _ = self.report
 
 
 def known_recipes() -> list[str]:
     """The recipes there are: one file each beside this one."""
     return sorted(module.name for module in pkgutil.iter_modules(pipelines.__path__) if module.name not in NOT_RECIPES)
+
+
+def _require_prints(recipe: RecipeParams) -> None:
+    """Raise ParamsError where infer or evaluate ask for what cannot be had, whatever the pictures are."""
+    from tasks.infer import in_folder
+    from tasks.infer.colour import colours_of
+    from tasks.infer.paper import lay_out
+    from tasks.infer.press import wish_of
+
+    try:
+        lay_out(recipe.infer.tile, recipe.infer.tile, wish_of(recipe.infer))  # a photo of any size would do
+        colours_of(recipe.infer.profile, recipe.infer.depth)
+        if recipe.infer.album and recipe.module.KIND != "noise":
+            in_folder(Path(recipe.infer.album))
+    except BarenError as error:
+        raise ParamsError(f"params.yaml: recipes.{recipe.name}.infer: {error}") from error
+    weights = recipe.evaluate.inception
+    if weights and not Path(weights).is_file():
+        raise ParamsError(
+            f"params.yaml: recipes.{recipe.name}.evaluate.inception names {weights}, which is no file; give the path "
+            "of torch-fidelity's Inception weights, or null to go without FID and KID"
+        )
 
 
 def _block(value: Any, where: str, keys: tuple[str, ...]) -> Mapping[str, Any]:

@@ -72,6 +72,13 @@ def spoil(content: dict[str, Any], place: str, value: Any) -> None:
         ("recipes.progressive.networks.first", 2, ["progressive.networks.first", "greater than or equal to 4"]),
         ("recipes.progressive.train.loss", "wgan", ["progressive.train.loss is 'wgan'", "set penalty"]),
         ("recipes.cyclegan.networks.critic_layers", 5, ["cyclegan.networks", "no whole patch in 64 px halved 5"]),
+        ("recipes.travelgan.train.strength", 0.2, ["travelgan.train: strength is 0.2", "augment is empty"]),
+        ("recipes.travelgan.infer.size", "40x60", ["travelgan.infer", "'40x60' is no size of a print"]),
+        ("recipes.anime.infer.size", "40x60", ["anime.infer", "'40x60' is no size of a print"]),
+        ("recipes.travelgan.infer.bleed", "3", ["travelgan.infer", "bleed"]),
+        ("recipes.travelgan.infer.profile", "nowhere.icc", ["travelgan.infer", "nowhere.icc is no ICC profile"]),
+        ("recipes.travelgan.infer.album", "nowhere", ["travelgan.infer", "nowhere is no folder"]),
+        ("recipes.travelgan.evaluate.inception", "nowhere", ["evaluate.inception names nowhere", "no file", "null"]),
         ("recipes.travelgan.networks.side", 60, ["recipes.travelgan.networks.side", "60"]),
     ],
 )

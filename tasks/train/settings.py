@@ -103,6 +103,11 @@ class Augmented(Train):
         loss = getattr(self, "loss", "")  # not every recipe offers several
         if self.strength is None and not self.augment:
             raise ValueError("strength is null, and augment is empty; name changes there, or leave strength out")
+        if "strength" in self.model_fields_set and self.strength and not self.augment:
+            raise ValueError(
+                f"strength is {self.strength:g}, and augment is empty, so that nothing would be changed; name changes "
+                "there, or leave strength out"
+            )
         if self.strength is None and loss in NO_SIGN:
             raise ValueError(
                 f"strength is null, which follows the sign of the critic's logits, and under loss {loss!r} that does "
