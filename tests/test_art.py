@@ -37,6 +37,7 @@ def test_both_forms_of_a_recipe_are_sound(name: str, tmp_path: Path) -> None:
         here.mkdir()
         art.write_params(here, name, block, sets)
         recipe = Params.load(here / "params.yaml").recipe(name)
+        assert art._changed(recipe.train, {}) == recipe.train, "what is left out is not taken for set"
         built = recipe.module.build(recipe.networks, recipe.train)
         assert (built.name, built.side) == (name, side)
         assert (recipe.train.average_half_life == 0) == (form == "plain"), "the original averages nothing"

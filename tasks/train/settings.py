@@ -103,7 +103,7 @@ class Augmented(Train):
         loss = getattr(self, "loss", "")  # not every recipe offers several
         if self.strength is None and not self.augment:
             raise ValueError("strength is null, and augment is empty; name changes there, or leave strength out")
-        if "strength" in self.model_fields_set and self.strength and not self.augment:
+        if self.strength and self.strength != type(self).model_fields["strength"].default and not self.augment:
             raise ValueError(
                 f"strength is {self.strength:g}, and augment is empty, so that nothing would be changed; name changes "
                 "there, or leave strength out"
