@@ -1,6 +1,7 @@
 """The rules of the house that a machine can check."""
 
 import ast
+import configparser
 import re
 import stat
 from collections.abc import Iterator, Mapping
@@ -71,6 +72,14 @@ def test_the_continuous_check_is_the_test_command_of_the_readme() -> None:
     script = ROOT / ".ci/run"
     assert script.stat().st_mode & stat.S_IXUSR
     assert "make test" in script.read_text()
+
+
+def test_systemd_starts_the_schedules_again_however_long_it_fails() -> None:
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.read(ROOT / "flows/baren.service")
+    assert unit["Unit"]["StartLimitIntervalSec"] == "0"
+    assert "StartLimitBurst" not in unit["Unit"]
+    assert unit["Service"]["Restart"] == "on-failure"
 
 
 def test_every_make_command_of_the_documents_is_a_target() -> None:
