@@ -34,11 +34,11 @@ def set_budgets(scrapes: Iterable[Mapping[str, Any]]) -> None:
     """Make the server know the budget of each site that `scrapes` ask; slots come back evenly over the hour."""
     from prefect.client.orchestration import get_client
 
-    budgets = {str(scrape["use"]): hourly(scrape) for scrape in scrapes}
+    # Several sets may ask one site, and some of them its museum, which has no budget.
+    budgets = {str(scrape["use"]): requests for scrape in scrapes if (requests := hourly(scrape))}
     with get_client(sync_client=True) as client:
         for site, requests in budgets.items():
-            if requests:
-                client.upsert_global_concurrency_limit_by_name(_limit(site), requests, requests / 3600)
+            client.upsert_global_concurrency_limit_by_name(_limit(site), requests, requests / 3600)
 
 
 def spend(scrape: Mapping[str, Any], kept: int, say: Callable[[str], None], stopping: Event) -> None:

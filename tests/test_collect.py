@@ -84,4 +84,7 @@ def test_a_sites_budget_is_kept_by_the_server(server: str) -> None:
         assert said == []
         spend({"use": "folder", "limit": 10**9}, 0, say, stopping)  # on this machine: no budget
         spend({**asked, "limit": 1000}, 40, say, stopping)
+        museum = {"use": "openverse", "site": "museum", "limit": 60}
+        set_budgets([{**museum, "site": "web"}, museum])  # two sets of one source: the museum's takes no budget away
+        spend({**museum, "site": "web"}, 0, say, Event())
     assert said == ["waiting for 100 of the 100 requests an hour that google_images is asked"]
