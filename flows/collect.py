@@ -9,20 +9,20 @@ from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.context import get_run_context
 from prefect.events import emit_event
-from prefect.states import Completed, Failed
+from prefect.states import Completed
 
 from flows import lock
 from flows.budget import set_budgets, spend
 from flows.dag import Dag, ask, step_of
 from flows.harvest import SILENCE, Harvest, asked_since, harvest, last_batch, remember, silent
 from flows.names import require_picture_sets
-from flows.rebuild import checkout, in_one_sentence, keep, walk
+from flows.rebuild import checkout, conclude, in_one_sentence, walk
 from flows.room import kept_pictures
 from flows.settings import Operations, load_blocks
 from flows.steps import Workbench
-from flows.train import judged, painting, recipes_of, replace_models, reportable
+from flows.train import judged, painting, ready, recipes_of, replace_models, reportable
 
-NIGHTLY = {"prepare", "shard", "report"}  # follow collecting at once; training waits until there is more to learn from
+NIGHTLY = {"prepare", "shard"}  # follow collecting at once; training waits until there is more to learn from
 NEVER = "9999"  # later than any moment
 
 
@@ -32,7 +32,8 @@ def collect(picture_sets: list[str] | None = None) -> State[Any]:
 
     A recipe is trained only where a set of its has grown by the share operations.grown since it was trained.
     Nothing new is a success. A source that fell silent raises an alert: an error in the log and an event
-    `baren.source.silent`, on which a Prefect automation can notify somebody.
+    `baren.source.silent`, on which a Prefect automation can notify somebody. Where a source fails the others go on, and
+    what completed is kept; the run ends as failed.
     """
     return in_one_sentence(lambda: _collect(picture_sets))
 
@@ -57,15 +58,13 @@ def _collect(picture_sets: list[str] | None) -> State[Any]:
                 payload={"picture_set": quiet.picture_set, "nights": SILENCE},
             )
         dag = ask()
-        states = [collected, walk(dag.only({stage for stage in dag.waits_for if _is_nightly(stage, dag)}), bench)]
-        if all(state.is_completed() for state in states) and (grown := _grown(recipes_of(dag))):
+        states = [collected, walk(dag.only(_nightly(dag)), bench)]
+        if grown := _grown(ready(recipes_of(dag), ask())):
             states += [replace_models(grown, bench), walk(painting(grown), bench)]
         new = sum(harvest.new for harvest in harvests)
-        message = "; ".join([f"{new} new pictures" if new else "nothing new", *(f"{s.message}" for s in states[1:])])
-        if all(state.is_completed() for state in states):
-            keep(f"Collect: {message}")
-            return Completed(message=message)
-        return Failed(message=f"{message}; {collected.message}")
+        told = states[1:] if collected.is_completed() else [*states[1:], collected]
+        message = "; ".join([f"{new} new pictures" if new else "nothing new", *(f"{state.message}" for state in told)])
+        return conclude("Collect", states, message)
 
 
 def _due() -> str:
@@ -85,9 +84,10 @@ def _chosen(picture_sets: list[str] | None) -> dict[str, Mapping[str, Any]]:
     return {name: pictures[name]["scrape"] for name in picture_sets or pictures}
 
 
-def _is_nightly(stage: str, dag: Dag) -> bool:
-    """Whether a stage follows collecting at once."""
-    return step_of(stage) in NIGHTLY and (stage != "report" or reportable(dag))
+def _nightly(dag: Dag) -> set[str]:
+    """The stages that follow collecting at once; not those of a set whose source left its folder half new, or empty."""
+    sets = {stage for stage in dag.waits_for if step_of(stage) in NIGHTLY and dag.may_run(stage, {"scrape"})}
+    return sets | ({"report"} if reportable(dag, sets) else set())
 
 
 def _grown(recipes: list[str]) -> list[str]:

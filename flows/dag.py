@@ -2,15 +2,17 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from flows.dvc import answer, start
 
+SET_STEPS = ("scrape", "prepare", "shard")
 RECIPE_STEPS = ("train", "evaluate", "infer")
 
 _NODE = re.compile(r'^"([^"]+)";$', re.MULTILINE)
+_HALF = re.compile(r" (modified|new)(,|$)")
 _EDGE = re.compile(r'^"([^"]+)" -> "([^"]+)";$', re.MULTILINE)
 
 
@@ -28,6 +30,19 @@ class Dag:
             if stage in self.changed or found.intersection(upstream):
                 found.add(stage)
         return found
+
+    def may_run(self, stage: str, after: Collection[str]) -> bool:
+        """Whether nothing that `stage` needs of the steps `after` is stale: it may read only what dvc.lock records."""
+        return not any(step_of(name) in after for name in self.needed_by({stage}) & self.stale())
+
+    def half_made(self) -> set[str]:
+        """The stages of picture sets whose outputs are here, and other than dvc.lock records: a failure left them."""
+        return {
+            stage
+            for stage, reasons in self.changed.items()
+            if step_of(stage) in SET_STEPS
+            and any(reason.startswith("changed outs: ") and _HALF.search(reason) for reason in reasons)
+        }
 
     def part_of(self, recipe: str) -> "Dag":
         """The stages of one recipe and all they need; without the report, which tells of every recipe."""

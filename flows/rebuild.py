@@ -1,6 +1,6 @@
 """The DAG of dvc.yaml through Prefect: one task a stage, independent stages side by side, only the stale ones run."""
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -55,6 +55,19 @@ def keep(what: str) -> str:
         )
     hand_on(operations, logger.info)
     return version.tag
+
+
+def conclude(what: str, states: Iterable[State[Any]], message: str) -> State[Any]:
+    """How a run ends whose parts ended in `states`: what completed is kept and handed on, also where others failed.
+
+    dvc.lock tells of each stage as it last completed, so no version names what a failed one left behind.
+    """
+    well = all(state.is_completed() for state in states)
+    try:
+        keep(f"{what}: {message}")
+    except BarenError as error:
+        return Failed(message=f"{message}; {error}")
+    return Completed(message=message) if well else Failed(message=message)
 
 
 def in_one_sentence(work: Callable[[], State[Any]]) -> State[Any]:

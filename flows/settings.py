@@ -39,7 +39,7 @@ def load_blocks(of: Literal["pictures", "recipes"]) -> Mapping[str, Any]:
 class Operations(Settings):
     """How runs are kept and models replaced; when and how often is written in flows/deploy.py."""
 
-    # Every successful run is committed here (dvc.lock, curation, params), without touching what is checked out.
+    # What a run completed is committed here (dvc.lock, curation, params), without touching what is checked out.
     # An empty name keeps none.
     branch: str = Field(default="kept", pattern=r"^([A-Za-z0-9][A-Za-z0-9_./-]*)?$")
     # A git remote (its name or address) on which this branch and its tags are published; empty: they stay in this

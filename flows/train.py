@@ -13,11 +13,11 @@ from prefect.states import Completed, Failed
 
 from flows import lock
 from flows.artifacts import key
-from flows.dag import Dag, ask, step_of
+from flows.dag import SET_STEPS, Dag, ask, step_of
 from flows.dvc import dvc
 from flows.judge import judge
 from flows.names import require_recipes
-from flows.rebuild import checkout, in_one_sentence, keep, walk
+from flows.rebuild import checkout, conclude, in_one_sentence, keep, walk
 from flows.settings import Operations
 from flows.steps import HABITS, Workbench
 from tasks.errors import BarenError
@@ -29,7 +29,11 @@ PAINTING = SCRATCH / "painting"  # models that paint on while others are trained
 
 @flow(name="train", persist_result=False)
 def train(recipes: list[str] | None = None) -> State[Any]:
-    """Train the recipes that are stale, all or some, then paint and report with whichever model is the better one."""
+    """Train the recipes that are stale, all or some, then paint and report with whichever model is the better one.
+
+    Where a source or another stage fails, the recipes that do not need it are trained all the same, and what completed
+    is kept; the run ends as failed.
+    """
     return in_one_sentence(lambda: _train(recipes))
 
 
@@ -37,12 +41,8 @@ def _train(recipes: list[str] | None) -> State[Any]:
     with checkout("training") as bench:
         chosen = recipes_of(ask(), recipes)
         trained = replace_models(chosen, bench)
-        painted = walk(painting(chosen), bench)
-        message = f"{trained.message}; {painted.message}"
-        if trained.is_completed() and painted.is_completed():
-            keep(f"Train {', '.join(chosen)}: {message}")
-            return Completed(message=message)
-        return Failed(message=message)
+        painted = walk(painting(ready(chosen, ask())), bench)
+        return conclude(f"Train {', '.join(chosen)}", [trained, painted], f"{trained.message}; {painted.message}")
 
 
 def recipes_of(dag: Dag, recipes: Collection[str] | None = None) -> list[str]:
@@ -52,6 +52,11 @@ def recipes_of(dag: Dag, recipes: Collection[str] | None = None) -> list[str]:
     return list(recipes or known)
 
 
+def ready(recipes: Iterable[str], dag: Dag) -> list[str]:
+    """Those of `recipes` whose picture sets are up to date: the others wait for what failed."""
+    return [recipe for recipe in recipes if dag.may_run(f"train@{recipe}", SET_STEPS)]
+
+
 def painting(recipes: Iterable[str]) -> Dag:
     """What follows a choice of models: the measures and prints of `recipes`, and the report if it can be written."""
     dag = ask()
@@ -59,26 +64,37 @@ def painting(recipes: Iterable[str]) -> Dag:
     return dag.only(stages | ({"report"} if reportable(dag) else set()))
 
 
-def reportable(dag: Dag) -> bool:
-    """Whether there is all that the report tells of: it waits for the first model of every recipe."""
-    return all((MODELS / recipe).exists() for recipe in recipes_of(dag))
+def reportable(dag: Dag, first: Collection[str] = ()) -> bool:
+    """Whether there is all that the report tells of: it waits for the first model of every recipe.
+
+    And nothing half made, but what is made anew by the stages `first`.
+    """
+    return dag.half_made() <= set(first) and all((MODELS / recipe).exists() for recipe in recipes_of(dag))
 
 
 def replace_models(recipes: Iterable[str], bench: Workbench) -> State[Any]:
     """Train those of `recipes` that are stale; afterwards each has the better of its two models.
 
     Both are measured on the held-out pictures of today. A worse one is kept as a version and put away; where a training
-    fails the old model is put back. An old model that the present settings cannot open is replaced unmeasured.
+    fails the old model is put back. An old model that the present settings cannot open is replaced unmeasured. What a
+    recipe learns from is brought up to date before; one for which that fails keeps its model, and the state says so.
     """
-    operations = Operations.load()
-    recipes = list(recipes)
+    operations, recipes = Operations.load(), list(recipes)
     put_back(recipe for recipe in recipes if not (MODELS / recipe).exists())  # a killed training left it so
     dag = ask()
     trainings = {f"train@{recipe}" for recipe in recipes}
     before = walk(dag.only(dag.needed_by(trainings) - trainings), bench)
-    if not before.is_completed():
-        return before
     dag = ask()
+    able = ready(recipes, dag)
+    trained = _replace_stale(able, dag, operations, bench)
+    if before.is_completed():
+        return trained
+    waiting = [f"{recipe}: not trained, its pictures are not up to date" for recipe in recipes if recipe not in able]
+    return Failed(message="; ".join([*([f"{trained.message}"] if able else []), *waiting, f"{before.message}"]))
+
+
+def _replace_stale(recipes: list[str], dag: Dag, operations: Operations, bench: Workbench) -> State[Any]:
+    """The same for `recipes` whose pictures are up to date in `dag`."""
     stale = {recipe for recipe in recipes if f"train@{recipe}" in dag.stale()}
     due = [recipe for recipe in recipes if recipe in stale or _contest(recipe).exists()]
     if not due:

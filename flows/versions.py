@@ -1,4 +1,4 @@
-"""Versions: what a successful run made is committed on a branch of its own and tagged, so that it can be brought back.
+"""Versions: what a run made is committed on a branch of its own and tagged, so that it can be brought back.
 
     git checkout TAG && dvc checkout        (dvc pull first, on another machine)
 

@@ -21,6 +21,7 @@ from flows.dag import Dag
 from flows.departed import begin_again, mark_departed
 from flows.deploy import NIGHTLY, WEEKLY, deploy_to_pool, planned
 from flows.steps import HABITS, Workbench, accelerators_here
+from flows.train import ready
 from tasks.errors import BarenError
 
 RECIPE = next(iter(PARAMS["recipes"]))
@@ -66,6 +67,20 @@ def test_a_mistake_in_params_is_told_before_anything_runs(start: Start, built: P
 def test_a_recipe_needs_its_own_stages_and_what_they_wait_for() -> None:
     dag = Dag({"shard@prints": (), f"train@{RECIPE}": ("shard@prints",), "report": ()}, {})
     assert set(dag.part_of(RECIPE).waits_for) == {"shard@prints", f"train@{RECIPE}"}
+
+
+@pytest.mark.parametrize(("left", "half"), [("modified", {"scrape@a"}), ("new", {"scrape@a"}), ("deleted", set[str]())])
+def test_a_source_that_failed_holds_up_the_recipes_that_need_it(left: str, half: set[str]) -> None:
+    dag = Dag(
+        {
+            "scrape@a": (), "shard@a": ("scrape@a",), "scrape@b": (), "shard@b": ("scrape@b",),
+            "train@r": ("shard@a", "shard@b"), "train@s": ("shard@b",),
+        },
+        {"scrape@a": (f"changed outs: data/1-raw/a {left}",), "train@s": ("changed outs: data/4-models/s modified",)},
+    )  # fmt: skip
+    assert ready(["r", "s"], dag) == ["s"]
+    assert [stage for stage in dag.waits_for if dag.may_run(stage, {"scrape"})] == ["scrape@b", "shard@b", "train@s"]
+    assert dag.half_made() == half
 
 
 @pytest.mark.parametrize(("command", "what"), [("rebuild", "recipe"), ("train", "recipe"), ("collect", "picture set")])

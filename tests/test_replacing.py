@@ -17,7 +17,7 @@ from tasks.errors import BarenError, ParamsError
 
 __all__ = ["checkout"]  # fixtures
 RECIPE = next(iter(PARAMS["recipes"]))
-PHOTOS = PARAMS["recipes"][RECIPE]["from"]
+PHOTOS, PRINTS = (PARAMS["recipes"][RECIPE][side] for side in ("from", "to"))
 
 
 @pytest.fixture
@@ -92,6 +92,32 @@ def test_a_training_that_fails_leaves_the_old_model_painting(start: Start, toy: 
     assert code == 1
     assert f"train: {RECIPE}: not trained, so the model before it paints on; train@{RECIPE} failed" in said
     assert painting_now(toy) == '{"swd": 1.0}'
+
+
+@pytest.mark.timeout(600)
+def test_a_source_that_fails_costs_the_others_no_version_and_no_training(
+    start: Start, toy: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    assert run("dvc", "remote", "add", "--local", "-d", "store", f"{store}", cwd=toy).returncode == 0
+    (toy / "fail").write_text(f"scrape {PRINTS}")
+    (toy / "web").write_text("3")
+    code, said = finish(start("collect"))
+    assert code == 1
+    assert f"collect: 3 new pictures; brought up to date: prepare@{PHOTOS}, shard@{PHOTOS}, report; {RECIPE}: a" in said
+    assert said.rstrip().endswith(f"; scrape@{PRINTS} failed")
+    kept = git(toy, "tag")
+    assert git(toy, "show", f"{kept}:dvc.lock") == (toy / "dvc.lock").read_text().strip()
+    assert (store / "files").exists()
+
+    (toy / f"data/1-raw/{PRINTS}/half").write_text("what a disk that filled at the end of a night leaves")
+    params = yaml.safe_load((toy / "params.yaml").read_text())
+    params["recipes"][RECIPE]["train"]["seed"] += 1
+    (toy / "params.yaml").write_text(yaml.safe_dump(params))
+    code, said = finish(start("train"))
+    assert code == 1
+    assert f"train: {RECIPE}: not trained, its pictures are not up to date; scrape@{PRINTS} failed; not run, " in said
+    assert git(toy, "show", f"{kept}:dvc.lock") == (toy / "dvc.lock").read_text().strip()  # nothing read the half
 
 
 def test_a_version_that_never_was_is_one_sentence(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
