@@ -200,6 +200,13 @@ class TestSearxng:
             keys(discover(museum, backend="searxng", instance="https://searx.example"))
         assert keys(discover(Museum([GoogleSite([])]), backend="searxng", instance="https://searx.example")) == []
 
+    def test_engines_that_were_kept_out_are_asked_again_by_the_next_run(self, tmp_path: Path) -> None:
+        query = {"backend": "searxng", "instance": "https://searx.example"}
+        museum = Museum([GoogleSite(works(30), kept_out=[["google images", "CAPTCHA"]])])
+        with pytest.raises(Blocked, match="engines were kept out"):
+            collect(tmp_path / "raw", museum, "google_images", **query)
+        assert len(collect(tmp_path / "raw", Museum([GoogleSite(works(30))]), "google_images", **query)) == 30
+
     def test_an_instance_that_gives_no_json_says_what_to_set(self, discover: Discover) -> None:
         museum = Museum([GoogleSite(works(30))])
         museum.faults.append(Fault("403", "searx.example/search"))

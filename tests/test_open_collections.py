@@ -166,10 +166,32 @@ def test_an_answer_that_breaks_off_is_no_answer(name: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("code", "error"), [("ratelimited", Transient), ("readonly", Transient), ("blocked", Blocked), ("odd", SourceError)]
-)
+    ("code", "error"),
+    [
+        ("ratelimited", Transient), ("readonly", Transient), ("cirrussearch-too-busy-error", Transient),
+        ("blocked", Blocked), ("odd", SourceError),
+    ],
+)  # fmt: skip
 def test_commons_codes_mean_what_they_mean(code: str, error: type[Exception]) -> None:
     assert type(commons._problem({"code": code, "info": "said so"})) is error
+
+
+class Refusing(CommonsSite):
+    """Refuses every question, with status 200."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__([])
+        self._code = code
+
+    def answer(self, asked: Asked) -> Answer:
+        return Answer(json.dumps({"error": {"code": self._code, "info": "no"}}).encode(), "application/json")
+
+
+@pytest.mark.parametrize("code", ["blocked", "cirrussearch-too-busy-error", "odd"])
+def test_a_refusal_of_commons_is_not_kept_and_the_next_run_asks_again(code: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="Wikimedia Commons"):
+        collect(tmp_path / "raw", Museum([Refusing(code)]), "commons")
+    assert len(collect(tmp_path / "raw", museum_of(60), "commons")) == 60
 
 
 @pytest.mark.parametrize("lost", ["mime", "width", "sha1", "descriptionurl", "url"])

@@ -17,7 +17,6 @@ from tasks.errors import (
     NoRoom,
     ParamsError,
     PictureRefused,
-    ShapeChanged,
     SourceError,
     Transient,
 )
@@ -140,7 +139,7 @@ class _Run:
         workers = manners.connections if manners.on_the_web else 1
         with ThreadPoolExecutor(workers) as pool:
             try:
-                for found in self._source.discover(self._query, self._web, ledger.cursor):
+                for found in self._found():
                     if isinstance(found, Mark):
                         yield from self._settle(until=0)
                         ledger.mark(found)
@@ -160,11 +159,16 @@ class _Run:
                     if ledger.kept() >= limit:
                         return
                 yield from self._settle(until=0)
-            except ShapeChanged:
-                self._web.forget()
-                raise
             finally:
                 self._land()
+
+    def _found(self) -> Iterator[Item | Mark]:
+        """What the source finds; an answer it can do nothing with is no page to keep, the next run asks anew."""
+        try:
+            yield from self._source.discover(self._query, self._web, self._ledger.cursor)
+        except SourceError:  # a refusal may come with status 200
+            self._web.forget()
+            raise
 
     def _settle(self, until: int) -> Iterator[str]:
         """Wait until at most `until` are under way."""

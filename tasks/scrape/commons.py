@@ -20,6 +20,10 @@ PER_PAGE = 50  # what the API gives at once together with licences
 CAP = 10_000  # results of one search; what lies behind is an error
 MAXLAG, TRIES = 5, 6  # seconds the servers may be behind before they ask us to wait, and how often we do
 MIMES = ("image/jpeg", "image/png", "image/webp", "image/tiff", "image/gif")  # no drawings, films or books
+BUSY = (
+    "maxlag", "ratelimited", "readonly", "internal_api_error_DBQueryError", "cirrussearch-backend-error",
+    "cirrussearch-too-busy-error", "cirrussearch-regex-too-busy-error",
+)  # fmt: skip
 SAID = "Artist|LicenseShortName|LicenseUrl|DateTimeOriginal|ObjectName"
 MUST = "its API changed, tasks/scrape/commons.py must follow"
 
@@ -146,7 +150,7 @@ def _problem(error: Mapping[str, Any]) -> SourceError:
     """The API's errors, which come with status 200, in our words."""
     code, info = str(error.get("code", "")), str(error.get("info", ""))
     match code:
-        case "maxlag" | "ratelimited" | "readonly" | "internal_api_error_DBQueryError" | "cirrussearch-backend-error":
+        case _ if code in BUSY:
             return Transient(f"Wikimedia Commons is busy ({info}); what was fetched stays, run it again later")
         case "blocked" | "autoblocked" | "globalblocking-ipblocked-range":
             return Blocked(
