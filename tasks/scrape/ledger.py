@@ -252,12 +252,10 @@ def _closed(out: Path) -> list[Batch]:
 
 def _move(path: Path, final: Path) -> None:
     """Move a picture to its place, where an earlier closing that was killed did not do so already."""
+    if final.exists() and not path.exists():
+        return
+    final.parent.mkdir(parents=True, exist_ok=True)
     try:
-        path.replace(final)
-    except FileNotFoundError:
-        if final.exists():
-            return
-        final.parent.mkdir(parents=True, exist_ok=True)
         path.replace(final)
     except OSError as error:
         if error.errno != errno.EXDEV:
