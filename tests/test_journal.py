@@ -57,3 +57,23 @@ def test_a_batch_closes_onto_another_disk_however_many_pictures_a_kill_let_throu
             run(tmp_path / "raw", use="scripted")
     run(tmp_path / "raw", use="scripted")
     assert contents(tmp_path / "raw") == whole
+
+
+@pytest.mark.parametrize("first", ["batch.json", "rows.jsonl", "incoming"])
+def test_a_batch_that_is_closed_stays_one_whatever_a_kill_left_of_its_journal(
+    first: str, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    """A folder's entries go in whatever order the disk lists them."""
+    real = shutil.rmtree
+
+    def clear(folder: Path) -> None:
+        real(folder / first) if first == "incoming" else (folder / first).unlink()
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledger.shutil, "rmtree", clear)
+        with pytest.raises(Killed):
+            run(tmp_path / "raw", use="scripted")
+    run(tmp_path / "raw", use="scripted")
+    assert contents(tmp_path / "raw") == whole
+    assert not [path for path in Path(".scratch/scrape-photos").iterdir() if path.is_dir()]

@@ -51,6 +51,9 @@ class Ledger:
         """Open `out`; go on in the batch that `journal` holds, or open the next one at `now`."""
         self.out, self.query, self._journal, self._lines = out, query, journal, journal / "rows.jsonl"
         self.cursor: Mapping[str, Any] | None = None
+        self._cleared = journal.with_name("cleared")  # a journal whose batch is closed, while it is removed
+        if self._cleared.exists():
+            shutil.rmtree(self._cleared)
         self._marks = journal.with_name("marks.json")  # what a later batch may begin with
         self._lasting: Mapping[str, Any] | None = None
         self._present: dict[str, Scraped] = {}  # the latest row of each id, for the present query
@@ -167,7 +170,7 @@ class Ledger:
             rows = sha256_rows(self.out / ITEMS)
             told = {"cursor": dict(self._lasting), "query": self.query, "rows": rows, "since": self._since}
             write_json(self._marks, told)
-        shutil.rmtree(self._journal)
+        self._clear()
 
     def abandon(self) -> None:
         """Of this query nothing could be kept: the next run finds everything anew, and tries again what failed."""
@@ -201,10 +204,15 @@ class Ledger:
             batch = Batch(**read_json(head))
             if batch not in closed:
                 return dataclasses.replace(batch, batch=last + 1)  # `out` may have been exchanged meanwhile
-            shutil.rmtree(self._journal)  # killed between closing and clearing up
+            self._clear()  # killed between closing and clearing up
         batch = Batch(last + 1, now.isoformat(timespec="seconds"))
         write_json(head, dataclasses.asdict(batch))
         return batch
+
+    def _clear(self) -> None:
+        """Let the journal go in one step: rows that a kill left of it would be taken for those of an open batch."""
+        self._journal.rename(self._cleared)
+        shutil.rmtree(self._cleared)
 
     def _go_on(self) -> None:
         mark = self._journal / "mark.json"
