@@ -122,6 +122,26 @@ def test_after_a_month_or_for_other_rows_everything_is_read_once_more(use: str) 
     assert (night.listings, len(night.kept)) == (whole, 620)
 
 
+@pytest.mark.parametrize("ahead", [5, 5 * 365])
+def test_a_night_whose_clock_ran_ahead_hides_nothing_from_the_next(ahead: int) -> None:
+    shown = works(20)
+    Night("flickr", shown, FIRST)
+    Night("flickr", shown, FIRST + ahead * DAY)
+    for day in (1, 2):
+        now = FIRST + day * DAY
+        shown = [*shown, *uploaded(now, shown, 10)]
+        assert len(Night("flickr", shown, now).kept) == len(shown)
+
+
+@pytest.mark.parametrize("use", SITES)
+def test_what_failed_while_the_clock_ran_ahead_is_not_looked_for_every_night_until_then(use: str) -> None:
+    shown = works(620)
+    fault = Fault("elsewhere", r"50000000001_|/work-00001|\(work-00001\)")
+    whole = Night(use, shown, FIRST + 5 * 365 * DAY, fault=fault).listings
+    assert Night(use, shown, FIRST, fault=fault).listings == whole
+    assert Night(use, shown, FIRST + DAY, fault=fault).listings == 1
+
+
 @pytest.mark.parametrize("use", SITES)
 @pytest.mark.parametrize("seed", range(2))
 def test_whatever_comes_in_whatever_nights_nothing_is_missed(use: str, seed: int) -> None:

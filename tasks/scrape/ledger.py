@@ -168,8 +168,8 @@ class Ledger:
             write_json_lines(self.out / "batches.jsonl", (dataclasses.asdict(batch) for batch in batches))
         if self._lasting is not None:
             rows = sha256_rows(self.out / ITEMS)
-            told = {"cursor": dict(self._lasting), "query": self.query, "rows": rows, "since": self._since}
-            write_json(self._marks, told)
+            told = {"cursor": dict(self._lasting), "query": self.query, "rows": rows}
+            write_json(self._marks, {**told, "since": self._since, "until": self.batch.opened})
         self._clear()
 
     def abandon(self) -> None:
@@ -183,20 +183,24 @@ class Ledger:
         """Take its mark over, if it speaks of the rows as they are here; gives since when the source is read so.
 
         Not where a picture failed lately, which must be found once more to be tried again, nor when everything has not
-        been read for long: what a site moves behind a mark would else never be seen.
+        been read for long: what a site moves behind a mark would else never be seen. Nor where a clock that ran ahead
+        made the mark: no site is read up to then.
         """
         if not self._marks.exists():
             return self.batch.opened
         marked = read_json(self._marks)
-        lately = {one.batch for one in _closed(self.out) if self.opened() - datetime.fromisoformat(one.opened) < HOPE}
+        lately = {one.batch for one in _closed(self.out) if timedelta(0) <= self._since_then(one.opened) < HOPE}
         failed = any(row.outcome == "failed" and row.batch in lately for row in self._present.values())
-        age = self.opened() - datetime.fromisoformat(marked["since"])
-        if marked["query"] != self.query or failed or age > READ_ANEW:
+        ahead = self._since_then(marked.get("until", marked["since"])) < timedelta(0)
+        if marked["query"] != self.query or failed or ahead or self._since_then(marked["since"]) > READ_ANEW:
             return self.batch.opened
         if not _closed(self.out) or marked["rows"] != sha256_rows(self.out / ITEMS):
             return self.batch.opened
         self.cursor = self._lasting = marked["cursor"]
         return marked["since"]
+
+    def _since_then(self, moment: str) -> timedelta:
+        return self.opened() - datetime.fromisoformat(moment)
 
     def _open(self, closed: list[Batch], last: int, now: datetime) -> Batch:
         head = self._journal / "batch.json"
