@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tasks import scrape
+from tasks.errors import BarenError
 from tasks.progress import Progress
 from tasks.rows import Scraped, read_scraped
 from tasks.scrape import collect as collecting
@@ -120,6 +121,16 @@ def test_after_a_month_or_for_other_rows_everything_is_read_once_more(use: str) 
     rows.write_bytes(b"".join(rows.read_bytes().splitlines(keepends=True)[:-1]))  # as of an earlier version, say
     night = Night(use, shown, FIRST + 32 * DAY)
     assert (night.listings, len(night.kept)) == (whole, 620)
+
+
+def test_a_query_that_found_nothing_finds_what_came_since() -> None:
+    with pytest.raises(BarenError, match="it has none for this query"):
+        Night("flickr", [], FIRST)
+    new = uploaded(FIRST + 30 * DAY, [], 10)
+    night = Night("flickr", new, FIRST + 30 * DAY)
+    assert len(night.kept) == 10
+    assert {row.batch for row in night.rows} == {1}
+    assert len(Night("flickr", new, FIRST + 31 * DAY).kept) == 10
 
 
 @pytest.mark.parametrize("ahead", [5, 5 * 365])

@@ -173,11 +173,15 @@ class Ledger:
         self._clear()
 
     def abandon(self) -> None:
-        """Of this query nothing could be kept: the next run finds everything anew, and tries again what failed."""
+        """Of this query nothing could be kept: the next run finds everything anew, and tries again what failed.
+
+        It opens a batch of its own, at its own time: what came since is found.
+        """
         (self._journal / "mark.json").unlink(missing_ok=True)
         shutil.rmtree(self._journal / "pages", ignore_errors=True)
         rows = (row for row in self._new.values() if row.outcome != "failed" or row.query != self.query)
         write_json_lines(self._lines, (as_json(row) for row in rows))
+        (self._journal / "batch.json").unlink(missing_ok=True)
 
     def _begin_where_the_last_batch_ended(self) -> str:
         """Take its mark over, if it speaks of the rows as they are here; gives since when the source is read so.
