@@ -205,6 +205,15 @@ def test_a_file_of_commons_without_what_it_always_had_is_a_changed_api(lost: str
     assert commons.read_answer({"batchcomplete": True}, ALL) == []
 
 
+@pytest.mark.parametrize("lost", ["filemissing", "filehidden"])
+def test_a_file_of_commons_that_is_lost_costs_its_picture_alone(lost: str) -> None:
+    site = CommonsSite(works(3))
+    pages = [site._page(f"work-{n:05}.jpg", 0, n) for n in range(3)]
+    pages[1]["imageinfo"] = [{"timestamp": "2020-01-01T00:00:00Z", lost: True}]
+    found = commons.read_answer({"query": {"pages": pages}}, ALL)
+    assert [item.key.partition("-")[0] for item in found] == ["1000", "1002"]
+
+
 def test_commons_leaves_drawings_and_films_alone() -> None:
     page = CommonsSite(works(1))._page("work-00000.jpg", 0, 1)
     page["imageinfo"][0]["mime"] = "image/svg+xml"

@@ -1,15 +1,19 @@
 """WikiArt, by its site and its API: whole past the cap, keys and sessions, rights on demand, and pages that changed."""
 
+import io
 import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tasks.errors import Blocked, Gone, ParamsError, ShapeChanged
+from tasks.progress import Progress
+from tasks.rows import read_scraped
 from tasks.scrape import collect as collecting
 from tasks.scrape import wikiart_catalogue as catalogue
 from tasks.scrape.museum.faults import Fault
@@ -81,6 +85,31 @@ def test_a_work_whose_record_is_gone_is_passed_over_and_the_others_come(found: F
     assert {item.key for item in found(museum, genre="portrait")} == portraits(419)
 
 
+def test_an_artist_who_is_gone_costs_a_walk_his_works_alone_and_is_told_of(tmp_path: Path) -> None:
+    museum = capped()
+    museum.faults.append(Fault("404", "nne-2/mode/all-paintings"))
+    said = io.StringIO()
+    settings = Scrape(use="wikiart", limit=1_000, site="museum", query={"genre": "portrait"})
+    with museum:
+        collecting.collect(
+            "test", settings, tmp_path / "raw", Progress(said), lambda: NOON, clock=FakeClock(),
+            museum=lambda: nullcontext(museum),
+        )  # fmt: skip
+    kept = {row.id.partition(":")[2] for row in read_scraped(tmp_path / "raw" / "items")}
+    of_his = {work_id(work) for n, work in enumerate(works(420)) if n % 7 == 2}
+    assert portraits(420) - of_his < kept < portraits(420)
+    assert said.getvalue().count("passing over an artist whom WikiArt names and does not show") == 1
+    assert "nne-2/mode/all-paintings is gone" in said.getvalue()
+
+
+def test_artists_who_are_all_gone_are_a_site_that_moved(found: Found) -> None:
+    museum = Museum([WikiArtSite([replace(work, author=f"Änne {n}") for n, work in enumerate(works(90))], pages=1)])
+    museum.faults.append(Fault("404", "/mode/all-paintings"))
+    with pytest.raises(Gone, match="nne-9/mode/all-paintings is gone"):
+        found(museum, genre="portrait")
+    assert len([asked for asked in museum.log if "all-paintings" in asked.path]) == 10
+
+
 @pytest.mark.parametrize("kind", ["genre", "style"])
 def test_a_listing_that_shows_all_it_counts_walks_no_artists(kind: str, found: Found) -> None:
     museum = Museum([WikiArtSite(works(250), style=genre_of)])
@@ -141,8 +170,6 @@ def test_where_the_original_is_gone_the_large_one_is_taken(tmp_path: Path) -> No
 
 
 def test_rights_are_asked_on_demand_alone(found: Found) -> None:
-    from dataclasses import replace
-
     mixed = [replace(work, licence="CC0" if n % 2 else "Fair Use") for n, work in enumerate(works(20))]
     museum = Museum([WikiArtSite(mixed)])
     assert {item.licence for item in found(museum, genre="portrait")} == {"unknown"}

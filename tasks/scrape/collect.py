@@ -57,7 +57,7 @@ def collect(
     ledger = Ledger(out, journal, query_fingerprint(source, query, settings), now())
     with ExitStack() as stack:
         clock = clock or Clock(progress.check)
-        web = open_web(source, query, settings, journal / "pages", ledger.opened(), clock, stack, museum)
+        web = open_web(source, query, settings, journal / "pages", ledger.opened(), clock, stack, museum, progress.say)
         run = _Run(source, query, web, ledger, settings)
         started = ledger.kept()
         for _ in progress.track(run.newly_kept(), f"scrape {picture_set}", settings.limit, start=started):
@@ -93,7 +93,7 @@ def require_means(source: Source[Any], query: Settings, settings: Scrape, where:
 
 def open_web(
     source: Source[Any], query: Settings, settings: Scrape, pages: Path, opened: datetime, clock: Clock,
-    stack: ExitStack, museum: OpenMuseum | None = None,
+    stack: ExitStack, museum: OpenMuseum | None = None, say: Callable[[str], None] = lambda sentence: None,
 ) -> PoliteWeb:  # fmt: skip
     """The web for one run, or the museum, which lives as long as `stack`."""
     manners, port = source.manners_for(query), None
@@ -112,6 +112,7 @@ def open_web(
         private=settings.private_hosts,
         explain=source.explain,
         files=SCRATCH / "fetched",
+        say=say,
     )
     stack.callback(web.close)
     return web

@@ -24,6 +24,7 @@ BUSY = (
     "maxlag", "ratelimited", "readonly", "internal_api_error_DBQueryError", "cirrussearch-backend-error",
     "cirrussearch-too-busy-error", "cirrussearch-regex-too-busy-error",
 )  # fmt: skip
+LOST = ("filemissing", "filehidden")  # said of a file that has a page and no bytes for us; it has no address either
 SAID = "Artist|LicenseShortName|LicenseUrl|DateTimeOriginal|ObjectName"
 MUST = "its API changed, tasks/scrape/commons.py must follow"
 
@@ -73,7 +74,8 @@ def read_answer(answer: Any, query: CommonsQuery) -> list[Item]:
     try:
         pages = sorted(answer.get("query", {}).get("pages", []), key=lambda page: page.get("index", 0))
         described = [(page, info) for page in pages for info in page.get("imageinfo", ())[:1]]
-        return [_item(page, info, query.width) for page, info in described if info["mime"] in MIMES]
+        there = [(page, info) for page, info in described if not any(info.get(lost) for lost in LOST)]
+        return [_item(page, info, query.width) for page, info in there if info["mime"] in MIMES]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ShapeChanged(f"an answer of Wikimedia Commons lacks {error}; {MUST}") from error
 

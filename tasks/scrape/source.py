@@ -123,6 +123,10 @@ class Web(Protocol):
         """The last answer only said that we should ask again in so many seconds: forget it, and wait."""
         ...
 
+    def say(self, sentence: str) -> None:
+        """Tell the person who collects what is left out, and why."""
+        ...
+
     def file(self, url: str, max_bytes: int) -> Path:
         """A file that is no picture, whole, fetched once; it stays until a person or the source removes it.
 

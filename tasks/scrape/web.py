@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -44,15 +44,17 @@ class PoliteWeb:
 
     `contact` is whom a site may write to; `pages` keeps answers, so that a run that goes on asks for none twice;
     `files` keeps whole files for longer. `private` names hosts that may be machines of one's own network.
+    `say` is handed what a source tells the person.
     """
 
     def __init__(
         self, manners: Manners, *, contact: str, pages: Path, opened: datetime, clock: Clock,
         museum_port: int | None = None, private: tuple[str, ...] = (), version: str = "0.1",
         explain: Explain = lambda url, status, body: None, files: Path | None = None,
+        say: Callable[[str], None] = lambda sentence: None,
     ) -> None:  # fmt: skip
         self._museum, self._pages, self._opened, self._clock = museum_port is not None, pages, opened, clock
-        self._files = files or pages
+        self._files, self.say = files or pages, say
         self._last: Path | None = None
         agent = f"{AGENT}/{version} (collects pictures to learn from; {contact})"
         hosts = tuple(host + MUSEUM for host in manners.hosts) if self._museum else manners.hosts

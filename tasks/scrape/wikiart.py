@@ -15,6 +15,7 @@ from tasks.scrape.source import Item, Manners, Mark, Source, Web
 from tasks.scrape.wikiart_catalogue import CAP, KEYS, ByApi, BySite, Catalogue, pages, read_rights
 from tasks.settings import Settings
 
+SEVERAL = 10  # artists in a row who are gone: then the site has moved, and nobody is passed over
 ENOUGH = 0.9  # of what a listing under the cap counts; it counts some works that it does not show
 
 
@@ -83,13 +84,22 @@ class WikiArt(Source[WikiArtQuery]):
         if listing is not None and cursor is not None:  # what the listing showed is not asked for again by artist
             seen.update(item.key for page in pages(catalogue, listing) for item in page.items)
         begun, counted = at.get("artists", 0), {"count": at["count"]} if listing is not None else {}
+        gone = 0
         for number, artist in enumerate(catalogue.artists()):
             if number < begun:
                 continue
-            for page in pages(catalogue, artist):
-                fresh = [item for item in page.items if item.key not in seen]
-                seen.update(item.key for item in fresh)
-                yield from _wanted(fresh, catalogue, query, web, told=frozenset())
+            try:
+                for page in pages(catalogue, artist):
+                    fresh = [item for item in page.items if item.key not in seen]
+                    seen.update(item.key for item in fresh)
+                    yield from _wanted(fresh, catalogue, query, web, told=frozenset())
+            except Gone as error:
+                gone += 1
+                if query.artists or gone == SEVERAL:
+                    raise
+                web.say(f"wikiart: passing over an artist whom WikiArt names and does not show ({error})")
+                continue
+            gone = 0
             yield Mark({"artists": number + 1, **counted}, lasting=bool(counted))
         if counted:
             yield Mark({"ended": True, **counted}, lasting=True)
