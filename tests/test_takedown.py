@@ -16,6 +16,7 @@ from tasks.errors import ParamsError
 from tasks.progress import Progress
 from tasks.rows import Scraped, read_packed, read_prepared, read_scraped
 from tasks.scrape.takedown import take_down
+from tests.visits import collect, museum_of
 
 ROOT = Path(__file__).parents[1]
 PARAMS = """
@@ -75,6 +76,19 @@ def test_a_picture_taken_down_is_in_no_step_and_never_asked_for_again(
     assert [(row.outcome, row.reason) for row in again if row.id == doomed.id] == [("refused", "taken down")]
     assert sum(row.outcome == "kept" for row in again) == 24  # another one takes its place
     assert [row.id for row in again[: len(rows)]] == [row.id for row in rows]
+
+
+@pytest.mark.parametrize("width", [960, 1280, 0])
+def test_no_setting_brings_a_work_back_and_none_keeps_it(width: int, project: Path) -> None:
+    """At each width a picture of Commons has a key of its own; both that are there go, and a third does not come."""
+    raw = project / "data/1-raw/test"
+    wide, both = (collect(raw, museum_of(5), "commons", width=width) for width in (1280, 960))
+    page = wide[0].origin.page
+    assert sum(row.origin.page == page for row in both) == 2
+    assert len(take_down(raw, [wide[0].id])) == 2
+    rows = collect(raw, museum_of(6), "commons", width=width)
+    assert {(row.outcome, row.reason) for row in rows if row.origin.page == page} == {("refused", "taken down")}
+    assert sum(row.outcome == "kept" for row in rows) == (13 if width == 0 else 9)  # of five works, and a sixth
 
 
 def test_an_unknown_id_changes_nothing(project: Path) -> None:

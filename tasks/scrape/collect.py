@@ -29,6 +29,7 @@ from tasks.scrape.ledger import Ledger
 from tasks.scrape.registry import find
 from tasks.scrape.settings import Scrape
 from tasks.scrape.source import Item, Manners, Mark, Source
+from tasks.scrape.takedown import IN_MUSEUM, TAKEN_DOWN
 from tasks.scrape.web import PoliteWeb
 from tasks.settings import Settings
 
@@ -123,10 +124,13 @@ class _Run:
 
     def __init__(self, source: Source[Any], query: Settings, web: PoliteWeb, ledger: Ledger, settings: Scrape) -> None:
         self._source, self._query, self._web, self._ledger, self._settings = source, query, web, ledger, settings
-        self._place = source.name + (".museum" if settings.site == "museum" else "")  # never taken for the real site
+        self._place = source.name + (IN_MUSEUM if settings.site == "museum" else "")  # never taken for the real site
         self._flying: Flying = {}
         self._landed: SimpleQueue[Future[Fetched]] = SimpleQueue()
         self._in_vain = 0
+        ours = f"{self._place}:"
+        keys = (id.removeprefix(ours) for id in ledger.taken_down() if id.startswith(ours))
+        self._taken_down = {source.work(key) for key in keys}
 
     def newly_kept(self) -> Iterator[str]:
         """Settle candidates until the limit is kept; yields the id of each picture newly kept.
@@ -148,7 +152,11 @@ class _Run:
                     id = f"{self._place}:{found.key}"
                     if ledger.settled(id) or id in {flying for flying, _ in self._flying.values()}:
                         continue
-                    if ledger.adopt(id):
+                    if self._source.work(found.key) in self._taken_down:
+                        taken = PictureRefused(TAKEN_DOWN)
+                        ledger.refuse(id, _origin(self._place, found), _group(self._place, found), taken)
+                        yield from self._note(id)
+                    elif ledger.adopt(id):
                         yield from self._note(id)
                     else:
                         path = ledger.place(id)
@@ -190,7 +198,7 @@ class _Run:
             yield id
 
     def _enter(self, job: Future[Fetched], id: str, item: Item) -> None:
-        origin, group = _origin(self._place, item), f"{self._place}:{item.group or item.key}"
+        origin, group = _origin(self._place, item), _group(self._place, item)
         try:
             fetched = job.result()
             self._ledger.keep(id, replace(origin, url=fetched.url), group, fetched)
@@ -218,6 +226,10 @@ def _origin(place: str, item: Item) -> Origin:
         source=place, page=item.page, url=item.shots[0].url, title=item.title, author=item.author,
         date=item.date, licence=item.licence, licence_url=item.licence_url, tags=item.tags,
     )  # fmt: skip
+
+
+def _group(place: str, item: Item) -> str:
+    return f"{place}:{item.group or item.key}"
 
 
 def _reason(error: SourceError) -> str:

@@ -68,6 +68,10 @@ class Commons(Source[CommonsQuery]):
             if further is not None:
                 yield Mark({"further": dict(further)})
 
+    def work(self, key: str) -> str:
+        """The number of the file's page, whatever its bytes and the width asked for."""
+        return key.partition("-")[0]
+
 
 def read_answer(answer: Any, query: CommonsQuery) -> list[Item]:
     """The pictures of one answer; ShapeChanged where it is none as we know it. No "query" is no result."""

@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -29,6 +29,7 @@ from tasks.files import (
 from tasks.rows import ITEMS, Origin, Scraped, as_json, read_scraped, sha256_rows, write_rows
 from tasks.scrape.fetch import Fetched
 from tasks.scrape.source import Mark
+from tasks.scrape.takedown import TAKEN_DOWN
 
 TOO_MANY = 3  # keys of one site with the same bytes: something a site shows in the place of many pictures
 READ_ANEW = timedelta(days=30)  # after which a source is asked for everything, whatever it marked
@@ -59,6 +60,7 @@ class Ledger:
         self._present: dict[str, Scraped] = {}  # the latest row of each id, for the present query
         self._elsewhere: dict[str, Scraped] = {}  # for any other query
         self._new: dict[tuple[str, str], Scraped] = {}  # by query and id
+        self._taken_down: set[str] = set()  # ids, whatever query found them
         self._kept, self._sound = 0, True
         self._files: set[str] = set()  # that closed batches brought
         self._from_the_web: dict[str, dict[str, Scraped]] = {}  # by the hash of their bytes
@@ -100,6 +102,10 @@ class Ledger:
         """Whether the picture is kept for the present query."""
         row = self._present.get(id)
         return row is not None and row.outcome == "kept"
+
+    def taken_down(self) -> Set[str]:
+        """The ids that a person took down, whatever query found them."""
+        return self._taken_down
 
     def adopt(self, id: str) -> bool:
         """Take over what another query of this set already settled about `id`; False where none did."""
@@ -246,6 +252,8 @@ class Ledger:
         self._new[row.query, row.id] = row
 
     def _remember(self, row: Scraped) -> None:
+        if row.reason == TAKEN_DOWN:
+            self._taken_down.add(row.id)
         if row.query != self.query:
             self._elsewhere[row.id] = row
             return

@@ -164,6 +164,10 @@ class Source(ABC, Generic[Q]):
         """What the site means by an answer of `status` 400 or more, asked no second time; None: what anyone would."""
         return None
 
+    def work(self, key: str) -> str:
+        """The work behind an item's key; other than the key where one work has several. Taken down, none comes back."""
+        return key
+
     def refuse(self, url: str) -> str | None:
         """Why the picture that finally came from `url` is none (a placeholder, say), or None where it is good."""
         return None
