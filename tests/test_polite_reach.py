@@ -234,7 +234,10 @@ def test_neither_many_wildcards_nor_many_names_take_time() -> None:
 @pytest.mark.parametrize(
     ("tag", "word"),
     [("noai, noimageai", "noai"), ("noimageai", "noimageai"), ("NOINDEX", "noindex"), ("all", None),
-     ("googlebot: noindex", None), ("baren: noai", "noai"), ("", None)],
+     ("googlebot: noindex", None), ("baren: noai", "noai"), ("", None), ("none", "none"), ("all, noodp", None),
+     ("noimageindex", "noimageindex"), ("max-snippet: 5, noai", "noai"), ("max-image-preview: none", None),
+     ("unavailable_after: 25 Jun 2030 15:00:00 GMT, noai", "noai"), ("noai: yes", "noai"),
+     ("googlebot: max-snippet: 5, noai", None), ("googlebot:noai", None), ("baren:noai", "noai")],
 )  # fmt: skip
 def test_x_robots_tag_words(tag: str, word: str | None) -> None:
     assert forbids(tag) == word

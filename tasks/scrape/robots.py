@@ -7,7 +7,9 @@ import re
 from dataclasses import dataclass
 
 AGENT = "baren"
-NOT_FOR_US = ("noai", "noimageai", "noindex")  # the words of X-Robots-Tag that keep us off a picture
+# The words of X-Robots-Tag that keep us off a picture; "none" stands for noindex and nofollow.
+NOT_FOR_US = ("noai", "noimageai", "noindex", "noimageindex", "none")
+VALUED = re.compile(r"\b(max-(snippet|image-preview|video-preview)|unavailable_after)\s*:\s*[^,\s]*")  # no robot's name
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,11 @@ def read_robots(text: str) -> Robots:
 def forbids(tag: str) -> str | None:
     """The word of an X-Robots-Tag that keeps us off, or None; words said to another robot do not concern us."""
     agent = ""
-    for word in re.split(r"[,\s]+", tag.lower()):
-        if word.endswith(":"):
-            agent = word[:-1]
-        elif agent in ("", AGENT) and word in NOT_FOR_US:
+    for said in re.split(r"[,\s]+", VALUED.sub("", tag.lower())):
+        word, colon, rest = said.partition(":")
+        if colon and word not in NOT_FOR_US and not word.isdecimal():  # the hour of a date is no robot either
+            agent, word = word, rest
+        if agent in ("", AGENT) and word in NOT_FOR_US:
             return word
     return None
 
