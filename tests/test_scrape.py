@@ -3,8 +3,10 @@
 import csv
 import io
 import shutil
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +24,7 @@ from tasks.files import read_json, sha256_file
 from tasks.progress import Progress
 from tasks.rows import Scraped, read_scraped
 from tasks.scrape import collect, ledger, members, sample
+from tasks.scrape.look import look
 from tasks.scrape.source import Item, Mark, Shot, Source, Web
 from tasks.settings import Settings
 
@@ -295,6 +298,19 @@ def test_bombs_are_refused_by_what_they_claim_and_by_what_they_hold(
     assert [row.reason for row in rows] == ["", "too many pixels"]
 
 
+def test_what_a_picture_may_be_is_the_settings_to_say_not_pillows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 89_478_485)  # what Pillow begins with; it refuses twice as many
+    header = struct.pack(">4sIIBBBBB", b"IHDR", 15_000, 13_000, 8, 2, 0, 0, 0)
+    chunks = [b"\0\0\0\r" + header, b"\0\0\0\0IDAT", b"\0\0\0\0IEND"]
+    path = tmp_path / "wide.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(one + struct.pack(">I", zlib.crc32(one[4:])) for one in chunks))
+    assert look(path, 200_000_000).width == 15_000
+    with pytest.raises(PictureRefused, match="too many pixels: 15000 x 13000"):
+        look(path, 190_000_000)
+
+
 @pytest.mark.parametrize(
     ("block", "words"),
     [
@@ -303,6 +319,7 @@ def test_bombs_are_refused_by_what_they_claim_and_by_what_they_hold(
         ({"use": "sample", "query": {"photographs": ["mona"]}}, "no photograph 'mona'; known: astronaut"),
         ({"use": "sample", "query": {"sides": [90, 20]}}, "sides: .90, 20. must be two lengths"),
         ({"use": "sample", "limit": 0}, "photos.scrape.limit is 0; "),
+        ({"use": "sample", "max_pixels": 10**9}, "photos.scrape.max_pixels is 1000000000; .* 268435456"),
         ({"use": "folder", "query": {"path": "not-there"}}, "folder: not-there is not there"),
         ({"use": "folder", "query": {"path": "$NOT_SET_AT_ALL/x"}}, "environment variable that is not set"),
         ({"use": "folder", "query": {}}, "photos.scrape.query.path is missing"),

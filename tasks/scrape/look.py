@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from tasks import MOST_PIXELS
 from tasks.errors import PictureRefused
 
 ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND"}
@@ -64,9 +65,13 @@ def _require(end: bytes, file: BinaryIO, seen: Seen) -> None:
 
 
 def _pillow() -> Any:
-    """PIL.Image, whose warnings at a header are none of anybody's: what is too large or broken is refused here."""
+    """PIL.Image, whose warnings at a header are none of anybody's: what is too large or broken is refused here.
+
+    Its own limit is set to twice what `max_pixels` may be, so that it is never met first.
+    """
     from PIL import Image
 
+    Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # as in tasks.picture; Pillow refuses beyond twice as many
     if QUIET not in warnings.filters:
         warnings.filterwarnings(QUIET[0], module=QUIET[3].pattern)
     return Image

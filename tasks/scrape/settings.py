@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from tasks import MOST_PIXELS
 from tasks.settings import Settings
 
 
@@ -18,4 +19,5 @@ class Scrape(Settings):
     contact: str = ""  # an address or page of yours, told to every site that is asked; needed for the web
     private_hosts: tuple[str, ...] = ()  # hosts in a private network, or with names that only a proxy of yours knows
     max_bytes: int = Field(default=64_000_000, ge=1)  # of one picture; the largest originals on Flickr stay below it
-    max_pixels: int = Field(default=200_000_000, ge=1)  # by its header; a bomb says more than any camera makes
+    # By its header; a bomb says more than any camera makes, and no decoder here opens more than MOST_PIXELS.
+    max_pixels: int = Field(default=200_000_000, ge=1, le=MOST_PIXELS)
