@@ -211,6 +211,30 @@ def test_robots_rules_follow_the_standard() -> None:
     assert not ours.allows("/x/1")
 
 
+def test_robots_rules_speak_of_the_query_however_it_is_spelled(clock: FakeClock, tmp_path: Path) -> None:
+    class Site(Plain):
+        def answer(self, asked: Asked) -> Answer:
+            if asked.path == "/robots.txt":
+                return Answer("User-agent: *\nDisallow: /*?*start=\nDisallow: /é%c3%a9\n".encode(), "text/plain")
+            return super().answer(asked)
+
+    with Museum([Site()]) as museum:
+        web = PoliteWeb(
+            Manners(hosts=(HOST,)), contact="x", pages=tmp_path, opened=datetime.now(UTC), clock=clock,
+            museum_port=museum.port,
+        )  # fmt: skip
+        assert web.text(f"{URL}/search", q="wave & moon") == '{"answer": 42}'
+        with pytest.raises(Blocked, match=r"does not want /search with this query to be asked for \(robots.txt\)"):
+            web.text(f"{URL}/search", q="wave", start=100)
+        with pytest.raises(Blocked, match=r"does not want /search with this query"):
+            web.text(f"{URL}/search?start=100")
+        for path in ("/éé", "/%C3%A9%c3%a9"):
+            with pytest.raises(Blocked, match=f"does not want {path} to be asked for"):
+                web.text(URL + path)
+        assert [(asked.path, dict(asked.fields)) for asked in museum.log[1:]] == [("/search", {"q": "wave & moon"})]
+        web.close()
+
+
 def test_a_robots_txt_may_begin_with_a_byte_order_mark() -> None:
     assert not read_robots("\ufeffUser-agent: *\nDisallow: /\n").allows("/x")
 

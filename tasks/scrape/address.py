@@ -42,6 +42,18 @@ def is_below(host: str, hosts: tuple[str, ...]) -> bool:
     return any(host == allowed or host.endswith("." + allowed) for allowed in hosts)
 
 
+def whole(url: str, params: Any) -> str:
+    """The address as it is asked for, `params` (as requests takes them) in its query; Gone where it can be none."""
+    if not params:
+        return url
+    prepared = requests.PreparedRequest()
+    try:
+        prepared.prepare_url(url, params)
+    except (requests.RequestException, UnicodeError) as error:
+        raise Gone(f"{shown(url)} is no address of the web ({error}) and was not asked for") from error
+    return prepared.url or url
+
+
 def onward(url: str, location: str) -> str:
     """Where `url` sends one on to; Gone where that is no address."""
     try:

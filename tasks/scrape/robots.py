@@ -6,6 +6,8 @@ Also the X-Robots-Tag of a picture, by which a site says that it is not to be le
 import re
 from dataclasses import dataclass
 
+from requests.utils import requote_uri
+
 AGENT = "baren"
 # The words of X-Robots-Tag that keep us off a picture; "none" stands for noindex and nofollow.
 NOT_FOR_US = ("noai", "noimageai", "noindex", "noimageindex", "none")
@@ -44,9 +46,10 @@ class Robots:
     unread: str = ""  # why the rules could not be had; then nothing is allowed
 
     def allows(self, path: str) -> bool:
-        """Whether `path` may be asked for."""
+        """Whether `path` (with its query) may be asked for."""
         if self.unread:
             return False
+        path = _quoted(path)
         fitting = [rule for rule in self.rules if rule.pattern and rule.fits(path)]
         return not fitting or max(fitting, key=lambda rule: (len(rule.pattern), rule.allow)).allow
 
@@ -75,7 +78,7 @@ def read_robots(text: str) -> Robots:
             for name in names:
                 groups[name].append((key, value))
     lines = groups.get(AGENT, groups.get("*", []))
-    rules = tuple(Rule(key == "allow", value) for key, value in lines if key in ("allow", "disallow"))
+    rules = tuple(Rule(key == "allow", _quoted(value)) for key, value in lines if key in ("allow", "disallow"))
     return Robots(rules, max((_seconds(value) for key, value in lines if key == "crawl-delay"), default=0.0))
 
 
@@ -89,6 +92,11 @@ def forbids(tag: str) -> str | None:
         if agent in ("", AGENT) and word in NOT_FOR_US:
             return word
     return None
+
+
+def _quoted(path: str) -> str:
+    """The one spelling in which rules and addresses are compared: what is not ASCII is quoted, no letter is."""
+    return re.sub("%[0-9a-f]{2}", lambda match: match[0].upper(), requote_uri(path), flags=re.IGNORECASE)
 
 
 def _seconds(text: str) -> float:

@@ -21,7 +21,7 @@ from requests.exceptions import (
 from requests.structures import CaseInsensitiveDict
 
 from tasks.errors import BarenError, Blocked, Gone, PictureRefused, ShapeChanged, SourceError, Transient
-from tasks.scrape.address import is_below, onward, require_host, shown
+from tasks.scrape.address import is_below, onward, require_host, shown, whole
 from tasks.scrape.clock import Clock
 from tasks.scrape.pace import LONGEST_RETRY_AFTER, Pace
 from tasks.scrape.robots import EVERYTHING, MOST, Robots, read_robots
@@ -74,6 +74,7 @@ class PoliteSession(requests.Session):
         hosts = None if self.manners.anywhere and refuse is not None else self.hosts
         for _ in range(HOPS + 1):
             host = require_host(url, hosts)
+            url = whole(url, kwargs.pop("params", None))  # robots.txt speaks of the query too
             self._require_robots(url, host)
             response = self._persist(method, url, *args, **kwargs)
             location = response.headers.get("Location")
@@ -81,7 +82,6 @@ class PoliteSession(requests.Session):
                 return response
             response.close()
             url = onward(url, location)
-            kwargs.pop("params", None)  # the new address says it all
             if refuse is not None and (reason := refuse(url)):
                 raise PictureRefused(reason, shown(url))
             if method == "POST" and response.status_code in (301, 302, 303):
@@ -198,8 +198,9 @@ class PoliteSession(requests.Session):
             )
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         if not robots.allows(path or "/"):
+            so = " with this query" if parts.query and robots.allows(parts.path or "/") else ""
             raise Blocked(
-                f"{host} does not want {parts.path} to be asked for (robots.txt); another query may be welcome"
+                f"{host} does not want {parts.path}{so} to be asked for (robots.txt); another query may be welcome"
             )
 
     def _ask_robots(self, url: str, hosts: tuple[str, ...] | None) -> Robots:
