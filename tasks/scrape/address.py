@@ -6,13 +6,13 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.utils import select_proxy
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError
 
 from tasks.errors import Blocked, Gone
+from tasks.scrape.slow import Timed, TimedAdapter
 
 MUSEUM = ".museum.test"  # the museum's name for a host is the host's own with this behind it (RFC 6761: never real)
 
@@ -79,7 +79,7 @@ def shown(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-class Public(HTTPAdapter):
+class Public(TimedAdapter):
     """Reaches public addresses, and the `private` hosts; what a name resolves to is looked at before and after.
 
     A proxy of the environment is used. It resolves names itself, so what they lead to here is all that can be looked
@@ -118,7 +118,7 @@ class Public(HTTPAdapter):
         return super().send(request, *args, proxies=proxies, **kwargs)
 
 
-class Museum(HTTPAdapter):
+class Museum(TimedAdapter):
     """Reaches the museum on this machine, whatever host is asked for, by the name the request gives."""
 
     def __init__(self, port: int, connections: int) -> None:
@@ -156,6 +156,7 @@ def _look_up(host: str, port: int) -> None:
 
 class _Guarded(HTTPConnection):
     private: tuple[str, ...] = ()
+    response_class = Timed
 
     def _new_conn(self) -> socket.socket:
         if self.host in self.private:

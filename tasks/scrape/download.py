@@ -14,6 +14,7 @@ from tasks.files import read_json, write_json
 from tasks.scrape.address import shown
 from tasks.scrape.robots import forbids
 from tasks.scrape.session import BROKEN_OFF, TRIES, PoliteSession, Refuse
+from tasks.scrape.slow import why_broken
 
 CHUNK = 1 << 18  # bytes
 
@@ -32,7 +33,7 @@ def download(session: PoliteSession, url: str, part: Path, max_bytes: int, refus
     """Fetch `url` into `part`; what an earlier try left there is asked on by Range, if the server vouches for it.
 
     Raises PictureRefused ("too many bytes", X-Robots-Tag, or what `refuse` says of the URL it ends at), NoRoom, and
-    what PoliteSession raises; Transient where the answer broke off every time.
+    what PoliteSession raises; Transient where the answer broke off, or crawled, every time.
     """
     if reason := refuse(url):
         raise PictureRefused(reason, shown(url))
@@ -41,12 +42,16 @@ def download(session: PoliteSession, url: str, part: Path, max_bytes: int, refus
         if attempt:
             session.clock.sleep(session.pace(_host(url)).jitter(attempt))
         try:
-            return _once(session, url, part, max_bytes, refuse)
+            fetched = _once(session, url, part, max_bytes, refuse)
+            session.pace(_host(url)).came_whole()
+            return fetched
         except BROKEN_OFF as error:
-            why = type(error).__name__
+            why = why_broken(error)
         except _Short as error:
             why = str(error)
-    raise Transient(f"{shown(url)} broke off {TRIES} times ({why})")
+    what = f"{shown(url)} broke off {TRIES} times ({why})"
+    session.pace(_host(url)).broke_off(what)
+    raise Transient(what)
 
 
 class _Short(Exception):

@@ -7,7 +7,7 @@ import random
 import threading
 from collections import deque
 
-from tasks.errors import Exhausted, SourceError
+from tasks.errors import Exhausted, SourceError, Transient
 from tasks.scrape.clock import Clock
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds; where a site does not say how long, full jitter between 0 and these
@@ -28,7 +28,7 @@ class Pace:
         self._next = self._slowed = clock.now() - 1e9
         self._sent: deque[float] = deque()
         self._lock = threading.Lock()
-        self._given_up = 0
+        self._given_up = self._broken_off = 0
         self.broken: SourceError | None = None
 
     def at_least(self, pause: float) -> None:
@@ -82,11 +82,25 @@ class Pace:
         """One request failed for good, as `what` says; too many in a row, and the host is left alone for this run."""
         with self._lock:
             self._given_up += 1
-            if self._given_up >= ENOUGH and self.broken is None:
-                self.broken = kind(
-                    f"{self.host} failed {ENOUGH} requests in a row, the last with: {what}; "
-                    "what was fetched stays, run it again later"
-                )
+            self._require_patience(self._given_up, what, kind)
+
+    def broke_off(self, what: str) -> None:
+        """One picture began to come, again and again, and never came whole; likewise."""
+        with self._lock:
+            self._broken_off += 1
+            self._require_patience(self._broken_off, what, Transient)
+
+    def came_whole(self) -> None:
+        """A picture came whole."""
+        with self._lock:
+            self._broken_off = 0
+
+    def _require_patience(self, failed: int, what: str, kind: type[SourceError]) -> None:
+        if failed >= ENOUGH and self.broken is None:
+            self.broken = kind(
+                f"{self.host} failed {ENOUGH} requests in a row, the last with: {what}; "
+                "what was fetched stays, run it again later"
+            )
 
     def _budget(self) -> float:
         """The earliest time at which the hour's budget has room."""

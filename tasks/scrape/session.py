@@ -25,6 +25,7 @@ from tasks.scrape.address import is_below, onward, require_host, shown, whole
 from tasks.scrape.clock import Clock
 from tasks.scrape.pace import LONGEST_RETRY_AFTER, Pace
 from tasks.scrape.robots import EVERYTHING, MOST, Robots, read_robots
+from tasks.scrape.slow import why_broken
 from tasks.scrape.source import Manners
 
 TRIES = 6
@@ -148,7 +149,7 @@ class PoliteSession(requests.Session):
             except InvalidURL as error:
                 raise Gone(f"{shown(url)} is no address of the web ({error})") from error
             except BROKEN_OFF as error:
-                why = f"no answer ({type(error).__name__})"
+                why = f"no answer ({why_broken(error)})"
                 self.clock.sleep(pace.jitter(attempt))
                 continue
             status = response.status_code
@@ -224,7 +225,7 @@ class PoliteSession(requests.Session):
             except Transient as error:
                 return Robots(unread=str(error))
             except requests.RequestException as error:
-                return Robots(unread=f"{shown(url)} broke off ({type(error).__name__})")
+                return Robots(unread=f"{shown(url)} broke off ({why_broken(error)})")
         return EVERYTHING
 
     @staticmethod
