@@ -49,11 +49,11 @@ class Blocked(SourceError):
 
 
 class Exhausted(SourceError):
-    """A quota is spent until `until` (UTC; None where the site does not say)."""
+    """A quota is spent until `until` (UTC; None where the site does not say), that of `host` ("": of no one host)."""
 
-    def __init__(self, message: str, until: datetime | None = None) -> None:
+    def __init__(self, message: str, until: datetime | None = None, host: str = "") -> None:
         super().__init__(message)
-        self.until = until
+        self.until, self.host = until, host
 
 
 class ShapeChanged(SourceError):

@@ -1,5 +1,6 @@
 """Collecting night after night: a site is asked for what is new, not for its whole listing, and nothing is missed."""
 
+import contextlib
 import io
 import random
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tasks import scrape
-from tasks.errors import BarenError
+from tasks.errors import BarenError, Exhausted
 from tasks.progress import Progress
 from tasks.rows import Scraped, read_scraped
 from tasks.scrape import collect as collecting
@@ -21,7 +22,7 @@ from tasks.scrape.museum.ukiyoe import UkiyoeSite
 from tasks.scrape.museum.wikiart import WikiArtSite
 from tasks.scrape.museum.works import Work
 from tests.test_polite_web import FakeClock
-from tests.visits import SOURCES, Open, works
+from tests.visits import SOURCES, Elsewhere, Open, works
 
 FIRST = datetime(2026, 1, 2, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -165,3 +166,63 @@ def test_whatever_comes_in_whatever_nights_nothing_is_missed(use: str, seed: int
         night = Night(use, shown, now, limit=draw.choice((100, 260, 400, 10_000)))
         assert night.pictures <= len(night.kept)
     assert len(Night(use, shown, now + DAY).kept) == len(shown)
+
+
+class Busy(Elsewhere):
+    hosts = ("elsewhere.example", "busy.example")
+
+
+def asked(use: str, museum: Museum, after: float, limit: int = 1_000, **query: object) -> int:
+    """How many requests a run makes that begins `after` seconds from now, also where it ends in an error."""
+    clock = FakeClock()
+    clock.time = after
+    settings = scrape.Scrape(use=use, limit=limit, site="museum", query={**SOURCES[use].query, **query})
+    before = len(museum.log)
+    with museum, contextlib.suppress(Exhausted):
+        collecting.collect(
+            "again", settings, Path("raw"), Progress(io.StringIO()), lambda: FIRST, clock=clock,
+            museum=lambda: Open(museum),
+        )  # fmt: skip
+    return len(museum.log) - before
+
+
+def test_a_site_that_wants_a_day_is_not_asked_before_whoever_starts_us_again() -> None:
+    museum = Museum([FlickrSite(works(9))])
+    assert asked("flickr", museum, 0, limit=3)
+    museum.faults.append(Fault("429", "rest/", retry_after=86_400))
+    assert asked("flickr", museum, 0) == 1
+    assert [asked("flickr", museum, after) for after in (60, 660, 4_260, 86_000)] == [0, 0, 0, 0]
+    assert asked("flickr", museum, 60, limit=3) == 0  # it has those, and wants nothing
+    told = (
+        r"^api.flickr.com\S* gives no more until 20\d\d-\d\d-\d\d \d\d:\d\d UTC, as it told an earlier "
+        r"run, so nothing was asked; .* run it again then \(or remove .scratch/scrape-again/waits.json, if .*\)$"
+    )
+    with pytest.raises(Exhausted, match=told) as met:
+        Night("flickr", works(9), FIRST)
+    assert met.value.until is not None
+    museum.faults.clear()
+    assert asked("flickr", museum, 86_500)
+    assert len(list(read_scraped(Path("raw/items")))) == 9
+    assert not Path(".scratch/scrape-again/waits.json").exists()
+
+
+def test_what_a_clock_told_that_was_years_ahead_holds_no_longer_than_the_site_wanted() -> None:
+    museum = Museum([FlickrSite(works(5))])
+    museum.faults.append(Fault("429", "rest/", times=1, retry_after=86_400))
+    assert asked("flickr", museum, 5 * 366 * 86_400) == 1
+    assert [asked("flickr", museum, after) for after in (0, 60, 86_000)] == [0, 0, 0]
+    assert asked("flickr", museum, 86_500) > 1
+
+
+def test_a_strange_host_that_wants_a_day_is_left_alone_by_the_next_run_too() -> None:
+    Path("mine.txt").write_text("".join(f"https://{host}/{n}.jpg\n" for n in range(3) for host in Busy.hosts))
+    museum = Museum([Busy()])
+    museum.faults.append(Fault("429", "busy.example/.*jpg", retry_after=86_400))
+    asked("url_list", museum, 0)
+    before = [one.path for one in museum.log if one.host == "busy.example"]
+    assert "/0.jpg" in before
+    asked("url_list", museum, 3_600)
+    assert [one.path for one in museum.log if one.host == "busy.example"] == before
+    museum.faults.clear()
+    asked("url_list", museum, 86_500)
+    assert len([row for row in read_scraped(Path("raw/items")) if row.outcome == "kept"]) == 6

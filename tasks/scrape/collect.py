@@ -30,6 +30,7 @@ from tasks.scrape.registry import find
 from tasks.scrape.settings import Scrape
 from tasks.scrape.source import Item, Manners, Mark, Source
 from tasks.scrape.takedown import IN_MUSEUM, TAKEN_DOWN
+from tasks.scrape.waits import waits_kept
 from tasks.scrape.web import PoliteWeb
 from tasks.settings import Settings
 
@@ -61,6 +62,8 @@ def collect(
         web = open_web(source, query, settings, journal / "pages", ledger.opened(), clock, stack, museum, progress.say)
         run = _Run(source, query, web, ledger, settings)
         started = ledger.kept()
+        waits = journal.with_name("waits.json")
+        stack.enter_context(waits_kept(waits, web.session, clock, asking=started < settings.limit))
         for _ in progress.track(run.newly_kept(), f"scrape {picture_set}", settings.limit, start=started):
             pass
     if ledger.kept() == 0:

@@ -134,7 +134,7 @@ def read_searxng(answer: Any, address: str) -> list[Item]:
 def _spent(web: Web) -> Exhausted:
     now = web.now()
     begins = (now - MIDNIGHT).replace(hour=0, minute=0, second=0, microsecond=0) + MIDNIGHT + timedelta(days=1)
-    return exhausted(API.split("/")[2], begins.timestamp())
+    return exhausted(web.at(API).split("/")[2], begins.timestamp())
 
 
 def _day(now: datetime) -> str:

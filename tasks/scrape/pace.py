@@ -118,5 +118,6 @@ def exhausted(host: str, until: float) -> Exhausted:
 
     when = datetime.fromtimestamp(until, UTC)
     return Exhausted(
-        f"{host} gives no more until {when:%Y-%m-%d %H:%M} UTC; what was fetched stays, run it again then", when
-    )
+        f"{host} gives no more until {when:%Y-%m-%d %H:%M} UTC; what was fetched stays, run it again then", when,
+        host,
+    )  # fmt: skip

@@ -20,7 +20,7 @@ from requests.exceptions import (
 )
 from requests.structures import CaseInsensitiveDict
 
-from tasks.errors import BarenError, Blocked, Gone, PictureRefused, ShapeChanged, SourceError, Transient
+from tasks.errors import BarenError, Blocked, Exhausted, Gone, PictureRefused, ShapeChanged, SourceError, Transient
 from tasks.scrape.address import is_below, onward, require_host, shown, whole
 from tasks.scrape.clock import Clock
 from tasks.scrape.pace import LONGEST_RETRY_AFTER, Pace
@@ -129,6 +129,10 @@ class PoliteSession(requests.Session):
         """What ended our patience with one of the source's own hosts, if anything did."""
         ours = (pace for host, pace in [*self._paces.items()] if is_below(host, self.hosts))
         return next((pace.broken for pace in ours if pace.broken is not None), None)
+
+    def exhausted(self) -> list[Exhausted]:
+        """What each host said that gives no more for longer than we would wait."""
+        return [pace.broken for pace in [*self._paces.values()] if isinstance(pace.broken, Exhausted)]
 
     def _persist(self, method: str, url: str, *args: Any, **kwargs: Any) -> requests.Response:
         host = (urlsplit(url).hostname or "").lower()
