@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from tiny_run import Pictures, Shown
 
@@ -44,12 +45,17 @@ class Part:
 
 
 def train_all(folder: Path, ranks: Ranks) -> None:
-    """Every recipe into a folder of its name; and a population of travelgans, a seed for each process."""
-    for name, (module, networks, block) in RECIPES.items():
-        _train(module, networks, block, folder / name, ranks, ranks)
-    module, networks, _ = RECIPES["travelgan"]
-    many = {"population": Population(seeds=2, keep=2, epoch=1)}
-    _train(module, networks, many, folder / "population", ranks, Ranks())
+    """Every recipe into a folder of its name; and a population of travelgans, a seed for each process.
+
+    Their pace is measured as in a run that is worth it: before the first step, and where networks grow.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tasks.train.loop.LONG", 1)
+        for name, (module, networks, block) in RECIPES.items():
+            _train(module, networks, block, folder / name, ranks, ranks)
+        module, networks, _ = RECIPES["travelgan"]
+        many = {"population": Population(seeds=2, keep=2, epoch=1)}
+        _train(module, networks, many, folder / "population", ranks, Ranks())
 
 
 def _train(

@@ -7,13 +7,13 @@ and means over it included, and equal in every process; gradients are added up b
 import io
 import os
 from typing import Any
+from weakref import WeakSet
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd import Function
 from torch.optim import Optimizer
-from torch.utils.hooks import RemovableHandle
 
 from tasks.errors import Stopped, TrainingFailed
 from tasks.progress import Progress
@@ -29,7 +29,7 @@ class Ranks:
 
     def __init__(self, number: int = 0, world: int = 1) -> None:
         self.number, self.world = number, world
-        self._hooks: list[RemovableHandle] = []
+        self._bound: WeakSet[Optimizer] = WeakSet()
         self._words: Any = dist.new_group(backend="gloo") if world > 1 else None  # which need no device
 
     @classmethod
@@ -84,12 +84,16 @@ class Ranks:
         return value if self.world == 1 else _apply(_Sum, value, self)
 
     def bind(self, recipe: Recipe) -> None:
-        """From now on the recipe's optimizers step by all processes' gradients, and batch norm sees all pictures."""
+        """From now on the recipe's optimizers step by all processes' gradients, and batch norm sees all pictures.
+
+        Other recipes stay bound: a copy is measured in the midst of a run. Nothing is bound twice.
+        """
         if self.world == 1:
             return
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks = [optimizer.register_step_pre_hook(_add_gradients) for optimizer in recipe.optimizers.values()]
+        for optimizer in recipe.optimizers.values():
+            if optimizer not in self._bound:
+                optimizer.register_step_pre_hook(_add_gradients)
+                self._bound.add(optimizer)
         for network in recipe.networks.values():
             for name, layer in list(network.named_modules()):
                 if type(layer) is nn.BatchNorm2d:
