@@ -125,6 +125,14 @@ def test_a_canvas_of_something_else_is_begun_anew(tmp_path: Path) -> None:
         assert canvas.rows_done == 0
 
 
+def test_a_band_that_overlaps_what_is_done_leads_on_to_those_below(tmp_path: Path) -> None:
+    """Two devices paint other tiles than the run before them: the lower band is there first."""
+    with Canvas(tmp_path, 240, 4, "key") as canvas:
+        for band in ((0, 100), (160, 240), (80, 160)):
+            canvas.finish(*band)
+        assert canvas.rows_done == 240
+
+
 KILLED = """
 import sys, torch; from pathlib import Path
 sys.path[:0] = [".", "tests"]

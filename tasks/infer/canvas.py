@@ -62,11 +62,9 @@ class Canvas:
         with self._changed:
             self._finished[start] = stop
             rows = self.rows_done
-            while (after := self._finished.pop(rows, None)) is not None:
-                rows = after
-            # A plan begun anew with other tiles may overlap what is done.
-            for begin in [begin for begin in self._finished if begin < rows]:
-                rows = max(rows, self._finished.pop(begin))
+            # A plan begun anew with other tiles may overlap what is done; each band may reach the next one.
+            while reached := [begin for begin in self._finished if begin <= rows]:
+                rows = max(rows, *(self._finished.pop(begin) for begin in reached))
             if rows > self.rows_done:
                 os.fdatasync(self._file)
                 self.rows_done = rows
