@@ -120,7 +120,7 @@ def _train(recipe: RecipeParams, progress: Progress) -> None:
             progress.say(f"{recipe.name} begins anew: {settings.population.seeds} seeds are trained, to keep the best")
     built = recipe.module.build(recipe.networks, recipe.train)
     device = Precision.of(settings).device
-    ranks = Ranks.joined()
+    ranks = Ranks.joined(device)
     if ranks.writes:
         paint_on(out)
     shared = ranks if settings.population.seeds == 1 else Ranks()  # each process trains seeds of its own

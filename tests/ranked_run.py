@@ -76,6 +76,6 @@ def _train(
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    ranks = Ranks.joined()
+    ranks = Ranks.joined(torch.device("cpu"))
     train_all(Path(sys.argv[1]), ranks)
     ranks.leave()

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import ranked_run
+import torch
 from safetensors.numpy import load_file
 from tiny_run import weights
 from toy import ROOT, environment
@@ -48,9 +49,25 @@ def test_two_processes_train_a_seed_each_to_the_same_bits(runs: tuple[Path, Path
         assert weights(runs[0] / "population/out" / which) == weights(runs[1] / "population/out" / which)
 
 
-def test_a_batch_that_cannot_be_shared_is_said() -> None:
-    import torch
+@pytest.mark.parametrize(("device", "backend", "places"), [("cpu", "gloo", []), ("cuda", "nccl", [1])])
+def test_processes_speak_as_the_device_of_their_networks_needs(
+    monkeypatch: pytest.MonkeyPatch, device: str, backend: str, places: list[int]
+) -> None:
+    """Whatever GPUs there are: a run on the processor beside them is one of gloo."""
+    chosen: list[str] = []
+    taken: list[int] = []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.set_device", taken.append)
+    monkeypatch.setattr("torch.distributed.init_process_group", chosen.append)
+    monkeypatch.setattr("torch.distributed.new_group", lambda backend: None)
+    monkeypatch.setattr("torch.distributed.get_rank", lambda: 1)
+    ranks = Ranks.joined(torch.device(device))
+    assert (chosen, taken, ranks.number, ranks.world) == ([backend], places, 1, 2)
 
+
+def test_a_batch_that_cannot_be_shared_is_said() -> None:
     ranks = Ranks()
     ranks.world = 3
     with pytest.raises(TrainingFailed, match="a batch of 4 pictures cannot be shared by 3 processes"):

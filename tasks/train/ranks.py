@@ -33,14 +33,14 @@ class Ranks:
         self._words: Any = dist.new_group(backend="gloo") if world > 1 else None  # which need no device
 
     @classmethod
-    def joined(cls) -> "Ranks":
-        """Those that torchrun started, or this process alone."""
+    def joined(cls, device: torch.device) -> "Ranks":
+        """Those that torchrun started, whose networks are on `device`, or this process alone."""
         world = int(os.environ.get("WORLD_SIZE", "1"))
         if world == 1:
             return cls()
-        if torch.cuda.is_available():
+        if device.type == "cuda":
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
         return cls(dist.get_rank(), world)
 
     @property
