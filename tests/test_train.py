@@ -16,6 +16,7 @@ from pipelines import progressive, travelgan
 from tasks import train
 from tasks.errors import CheckpointError, ParamsError, Stopped, TrainingFailed
 from tasks.progress import Progress
+from tasks.train.board import read_table
 from tasks.train.loop import Training
 from tasks.train.ranks import Ranks
 
@@ -161,10 +162,11 @@ def test_more_epochs_go_on_from_a_finished_run_to_the_same_bits(tmp_path: Path) 
 
 
 def test_a_run_that_begins_with_another_takes_its_own_settings(tmp_path: Path) -> None:
-    two = trained(tmp_path / "two", small(epochs=2))
-    settings = small(epochs=3, beta1=0.0, beta2=0.9, rate_critic=1e-5, micro_batch=2)
+    two = trained(tmp_path / "two", small(epochs=2, augment=("mirror",), strength=0.9))
+    settings = small(epochs=3, beta1=0.0, beta2=0.9, rate_critic=1e-5, micro_batch=2, augment=("mirror",), strength=0.1)
     recipe = travelgan.build(shapes(), settings)
     out = trained(tmp_path / "more", settings, recipe=recipe, start=two / "last")
+    assert read_table(out / "losses.csv")[-1]["strength"] == pytest.approx(0.1)
     (group,) = recipe.optimizers["critic"].param_groups
     assert (tuple(group["betas"]), group["lr"]) == ((0.0, 0.9), 1e-5)
     assert json.loads((out / "run.json").read_text())["engine"]["micro_batch"] == 2

@@ -53,8 +53,9 @@ class Augment:
         return {"strength": self.strength, "signs": list(self._signs)}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take `state` back."""
-        self.strength, self._signs = state["strength"], list(state["signs"])
+        """Take `state` back, of which a fixed strength is no part: that stays as the params name it."""
+        if self.adaptive:
+            self.strength, self._signs = state["strength"], list(state["signs"])
 
 
 def mirrored(pictures: Tensor) -> Tensor:
