@@ -252,11 +252,11 @@ class Progressive(PaintsFromNoise):
     """The recipe; see tasks.train.recipe for what each member means."""
 
     name = "progressive"
+    paints_alike = ("first", "grow", "patience", "filters", "widest", "group")  # which filters there are, weights tell
 
     def __init__(self, networks: Networks, train: Train) -> None:
         _require_sense(networks, train)
-        self.shapes, self.train = networks, train
-        self.side, self.noise = networks.side, networks.noise
+        self.shapes, self.train, self.side, self.noise = networks, train, networks.side, networks.noise
         self.grows_from = tuple(_sides(SMALLEST[networks.form], networks.side // 2))  # checkpoints it goes on from
         self.augment = Augment(train.augment, train.strength)
         self.since = 0  # the step the level, or its fading, began at

@@ -191,6 +191,7 @@ class TravelGan(Recipe):
     """The recipe; see tasks.train.recipe for what each member means."""
 
     name = "travelgan"
+    paints_alike = ("spectral", "four_patches")  # which networks are under spectral norm, their weights tell
 
     def __init__(self, networks: Networks, train: Train) -> None:
         _require_sense(networks, train)

@@ -33,11 +33,36 @@ def test_a_foreign_checkpoint_is_refused(tmp_path: Path, change: dict[str, Any],
         train.load_painter(out / "last", travelgan.build(shapes(), settings))
 
 
-def test_a_checkpoint_of_other_networks_is_refused(tmp_path: Path) -> None:
-    settings = small()
+def test_a_checkpoint_of_networks_that_would_paint_otherwise_is_refused(tmp_path: Path) -> None:
+    settings = small(epochs=1)
+    out = trained(tmp_path, settings, recipe=travelgan.build(shapes(ground="photo"), settings))
+    sentence = (
+        r"last was trained with recipes.travelgan.networks.ground 'photo' and the params say 'grey'; "
+        "set it back, or train anew"
+    )
+    grey = travelgan.build(shapes(ground="grey"), settings)
+    with pytest.raises(CheckpointError, match=sentence):
+        train.load_painter(out / "last", grey)
+    with pytest.raises(CheckpointError, match=sentence):
+        trained(tmp_path / "more", settings, recipe=grey, start=out / "last")
+    whole = shapes(ground="photo", four_patches=False, spectral=("critic", "generator"))  # the same weights paint alike
+    trained(tmp_path / "whole", settings, recipe=travelgan.build(whole, settings), start=out / "last")
+    assert train.load_painter(out / "last", travelgan.build(whole, settings))
+
+
+def test_a_checkpoint_that_does_not_name_its_networks_is_judged_by_its_weights(tmp_path: Path) -> None:
+    settings = small(epochs=1)
     out = trained(tmp_path, settings)
+    about = json.loads((out / "last/checkpoint.json").read_text())
+    assert about.pop("networks")["filters"] == 4
+    (out / "last/checkpoint.json").write_text(json.dumps(about))
+    assert train.load_painter(out / "last", travelgan.build(shapes(), settings))
     with pytest.raises(CheckpointError, match=r"of shape \(4,\) where the params make \(8,\)"):
         train.load_painter(out / "last", travelgan.build(shapes(filters=8), settings))
+    known = {"networks": {"filters": 4, "levels": 2}}  # before there were the other settings
+    (out / "last/checkpoint.json").write_text(json.dumps({**about, **known}))
+    with pytest.raises(CheckpointError, match=r"networks.latent 1000 and the params say 8"):
+        train.load_painter(out / "last", travelgan.build(shapes(), settings))
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:

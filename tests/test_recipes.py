@@ -1,10 +1,11 @@
 """Every recipe, one row each: all its networks learn, and a stopped run goes on to identical numbers."""
 
 import contextlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -68,6 +69,9 @@ ROWS = [
     Row(portraits, {"side": SIDE, "filters": 4, "features": 16}, {"strength": None, "adversarial": 0.1}),
     Row(portraits, {"side": SIDE, "filters": 4, "features": 16, "critic_norm": "spectral"}, {"strength": 0.0}),
 ]
+
+
+SHAPED = [*ROWS, Row(progressive, {"side": SIDE, "form": "karras", "filters": 4, "widest": 16}, {})]
 
 
 @dataclass(frozen=True)
@@ -187,6 +191,41 @@ def test_a_checkpoint_of_another_recipe_is_refused(row: Row, tmp_path: Path) -> 
     other.name = "other"
     with pytest.raises(CheckpointError, match=f"is a checkpoint of {recipe.name}, not of other"):
         train.load_painter(tmp_path / "last", other)
+
+
+def changed(row: Row) -> Iterator[tuple[str, Recipe]]:
+    """The same recipe with one setting of its networks changed, as often as that makes sense."""
+    networks = row.module.Networks(**row.networks)
+    for key, field in row.module.Networks.model_fields.items():
+        match value := getattr(networks, key):
+            case str():
+                others: tuple[Any, ...] = get_args(field.annotation)
+            case bool():
+                others = (not value,)
+            case tuple():
+                others = (value[::-1], value[:1])
+            case _:
+                others = (2 * value, value // 2)
+        for other in others:
+            with contextlib.suppress(ValueError):  # it does not fit the rest
+                yield key, made(replace(row, networks={**row.networks, key: other}))
+
+
+@pytest.mark.parametrize("row", SHAPED, ids=lambda row: row.module.__name__.rpartition(".")[2])
+def test_a_checkpoint_of_other_networks_is_refused_or_paints_the_same(row: Row, tmp_path: Path) -> None:
+    recipe: Any = made(row)
+    checkpoint.save(tmp_path / "last", recipe, checkpoint.Point(0, None, {}), {})
+    given = torch.randn(4, recipe.noise) if row.module.KIND == "noise" else Pictures(1, row.side).batch(0).images
+    painted, refused = recipe.painter()(given), set[str]()
+    for key, other in changed(row):
+        try:
+            painter = train.load_painter(tmp_path / "last", other)
+        except CheckpointError:
+            refused.add(key)
+        else:
+            assert key == "side" or torch.equal(painter(given), painted), key
+    assert "noise" in refused or "ground" in refused
+    assert not refused & {"four_patches", "first", "grow", "patience", "group"}  # settings of learning alone
 
 
 @pytest.mark.parametrize("module", [anime, portraits, progressive, travelgan])

@@ -2,7 +2,8 @@
 
 weights.safetensors   every network, and every average under "average.", float32
 state.pt              optimizers, the recipe's state, the loop's sums; loaded with weights_only, nothing unpickles
-checkpoint.json       version, recipe, side, step, score, fingerprints of the feeds, hashes of the two files above
+checkpoint.json       version, recipe, side, networks' settings, step, score, fingerprints of the feeds, hashes of
+                      the two files above
 """
 
 import io
@@ -54,6 +55,7 @@ def save(folder: Path, recipe: Recipe, point: Point, feeds: Mapping[str, str]) -
         torch.save(state, held := io.BytesIO())
         (temporary / STATE).write_bytes(held.getbuffer())
         about = {"version": VERSION, "recipe": recipe.name, "side": recipe.side, "step": point.step}
+        about["networks"] = recipe.shapes.model_dump(mode="json")
         hashes = {name: sha256_file(temporary / name) for name in (WEIGHTS, STATE)}
         write_json(temporary / ABOUT, {**about, "score": point.score, "feeds": dict(feeds), "sha256": hashes})
 
@@ -117,10 +119,28 @@ def _about(folder: Path, recipe: Recipe) -> dict[str, Any]:
             f"{folder} was trained at {about['side']} px and the params say {recipe.side} px; "
             "set the side back, or train anew"
         )
+    _require_painting_alike(folder, recipe, about.get("networks"))
     for name, digest in about["sha256"].items():
         if not (folder / name).exists() or sha256_file(folder / name) != digest:
             raise CheckpointError(f"{folder / name} is damaged; restore it (dvc checkout) or remove the folder")
     return about
+
+
+def _require_painting_alike(folder: Path, recipe: Recipe, saved: Mapping[str, Any] | None) -> None:
+    """Refuse settings of networks that make something else of the same weights.
+
+    An old checkpoint says nothing of them, and of one that came later it says nothing too: its default then.
+    """
+    if saved is None:
+        return
+    defaults = type(recipe.shapes).model_construct().model_dump(mode="json")
+    for key, now in recipe.shapes.model_dump(mode="json").items():
+        was = saved.get(key, defaults[key])
+        if was != now and key not in ("side", *recipe.paints_alike):
+            raise CheckpointError(
+                f"{folder} was trained with recipes.{recipe.name}.networks.{key} {was!r} and the params say {now!r}; "
+                "set it back, or train anew"
+            )
 
 
 def _read(folder: Path, name: str, device: torch.device) -> dict[str, Any]:

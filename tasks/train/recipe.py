@@ -76,6 +76,8 @@ class Recipe(Protocol):
     train: Any  # and train
     networks: dict[str, nn.Module]  # what is trained
     averages: dict[str, nn.Module]  # name of a network -> its copy with averaged weights, never trained
+    # of networks' settings those under which the same weights paint the same: in all others a checkpoint has to agree
+    paints_alike: tuple[str, ...] = ()
 
     @abstractmethod
     def __init__(self, networks: Any, train: Any) -> None:
