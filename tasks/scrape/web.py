@@ -54,7 +54,7 @@ class PoliteWeb:
         say: Callable[[str], None] = lambda sentence: None,
     ) -> None:  # fmt: skip
         self._museum, self._pages, self._opened, self._clock = museum_port is not None, pages, opened, clock
-        self._files, self.say = files or pages, say
+        self._files, self._say = files or pages, say
         self._last: Path | None = None
         agent = f"{AGENT}/{version} (collects pictures to learn from; {contact})"
         hosts = tuple(host + MUSEUM for host in manners.hosts) if self._museum else manners.hosts
@@ -108,6 +108,10 @@ class PoliteWeb:
         """Forget the last page, which said no more than this, and wait."""
         self.forget()
         self.session.clock.sleep(seconds)
+
+    def say(self, sentence: str) -> None:
+        """Tell the person who collects."""
+        self._say(sentence)
 
     def file(self, url: str, max_bytes: int) -> Path:
         """A file that is no picture, fetched once; resumed where an earlier run broke off."""
