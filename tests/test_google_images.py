@@ -140,7 +140,7 @@ class TestCustomSearch:
         pictures = {asked.path for asked in museum.log if asked.path.startswith("/full/")}
         assert len(pictures) == 102  # 99, and of three colours the one among its first ten that was not there
         museum = Museum([GoogleSite(works(300))])
-        assert len(collect(tmp_path / "raw", museum, "google_images")) == 300
+        assert len(collect(tmp_path / "raw", museum, "google_images", days_later=2)) == 300
         assert not pictures & {asked.path for asked in museum.log}
 
     @pytest.mark.parametrize(("status", "message", "reason", "error", "words"), [

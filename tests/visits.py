@@ -126,11 +126,15 @@ SOURCES = {
 ON_THE_WEB = [name for name, asked in SOURCES.items() if asked.many]
 
 
-def collect(out: Path, museum: Museum, use: str, limit: int = 1_000, **query: Any) -> list[Scraped]:
+def collect(
+    out: Path, museum: Museum, use: str, limit: int = 1_000, *, days_later: int = 0, **query: Any
+) -> list[Scraped]:
+    clock = FakeClock()
+    clock.time = 86400.0 * days_later
     settings = scrape.Scrape(use=use, limit=limit, site="museum", query={**SOURCES[use].query, **query})
     with museum:
         collecting.collect(
-            "test", settings, out, Progress(io.StringIO()), lambda: NOON, clock=FakeClock(), museum=lambda: Open(museum)
+            "test", settings, out, Progress(io.StringIO()), lambda: NOON, clock=clock, museum=lambda: Open(museum)
         )
     return list(read_scraped(out / "items"))
 
