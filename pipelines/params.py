@@ -123,6 +123,7 @@ class Params:
                     f"it must name one of the picture sets: {', '.join(self._pictures)}"
                 )
         module = importlib.import_module(f"pipelines.{name}")
+        _require_recipe(module, name)
         if (module.KIND == "noise") != (block["from"] == block["to"]):
             needs = "one picture set, so from and to must be the same" if module.KIND == "noise" else "two picture sets"
             raise ParamsError(
@@ -149,6 +150,7 @@ class Params:
 
         with torch.device("meta"), Undrawn():
             built = recipe.module.build(recipe.networks, recipe.train)
+        _require_members(recipe, built)
         for key, name in (("from", recipe.learns_from), ("to", recipe.learns_to)):
             side = self.picture_set(name).prepare.side
             shown = recipe.train.crop or side
@@ -187,6 +189,29 @@ class Params:
 def known_recipes() -> list[str]:
     """The recipes there are: one file each beside this one."""
     return sorted(module.name for module in pkgutil.iter_modules(pipelines.__path__) if module.name not in NOT_RECIPES)
+
+
+def _require_recipe(module: ModuleType, name: str) -> None:
+    """Raise ParamsError where pipelines/NAME.py is not yet what CONTRIBUTING.md says a recipe's file is."""
+    for member in ("KIND", "Networks", "Train", "build"):
+        if not hasattr(module, member):
+            raise ParamsError(f"pipelines/{name}.py has no {member}; CONTRIBUTING.md says what a recipe's file holds")
+    if module.KIND not in ("translation", "noise"):
+        raise ParamsError(f"pipelines/{name}.py: KIND is {module.KIND!r}; it must be 'translation' or 'noise'")
+
+
+def _require_members(recipe: RecipeParams, built: Any) -> None:
+    """Raise ParamsError where the recipe itself lacks what the loop asks it for."""
+    wanted = ["name", "side", "shapes", "train", "networks", "averages"]
+    for member in [*wanted, "noise"] if recipe.module.KIND == "noise" else wanted:
+        if not hasattr(built, member):
+            raise ParamsError(
+                f"pipelines/{recipe.name}.py: its recipe has no {member}; set it, as CONTRIBUTING.md says"
+            )
+    if built.name != recipe.name:
+        raise ParamsError(
+            f"pipelines/{recipe.name}.py: its recipe's name is {built.name!r}; it must be the file's, {recipe.name!r}"
+        )
 
 
 def _require_prints(recipe: RecipeParams) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tasks.infer import Trained
 
 CURATION = Path("curation")
+CHECKED = SCRATCH / "checked"  # the hash of the params.yaml that was found sound
 NO_MATTER = ("start", "stop_after", "save_every")  # settings of train that a run goes on under when they change
 EXAMPLES = 1000  # pictures learned from that a photo to be painted is compared with
 
@@ -45,7 +46,7 @@ def run(step: str, name: str, params: Params, progress: Progress) -> None:
         case "report":
             _report(params, progress)
         case _:
-            _check_once(params)
+            _check(params)  # who asks may have changed a recipe, of which params.yaml says nothing
             progress.say(
                 f"params.yaml is sound: {len(params.picture_sets)} picture sets, {len(params.recipes)} recipes"
             )
@@ -53,10 +54,13 @@ def run(step: str, name: str, params: Params, progress: Progress) -> None:
 
 def _check_once(params: Params) -> None:
     """Check all of params.yaml, unless these very settings were found right before: it takes seconds, most of torch."""
-    checked, text = SCRATCH / "checked", sha256_file(Path("params.yaml"))
-    if not checked.exists() or checked.read_text(encoding="utf-8") != text:
-        params.check()
-        write_text(checked, text)
+    if not CHECKED.exists() or CHECKED.read_text(encoding="utf-8") != sha256_file(Path("params.yaml")):
+        _check(params)
+
+
+def _check(params: Params) -> None:
+    params.check()
+    write_text(CHECKED, sha256_file(Path("params.yaml")))
 
 
 def _scrape(params: Params, name: str, progress: Progress) -> None:

@@ -1,12 +1,14 @@
 """params.yaml: what is wrong in it is one sentence that names the place, the value and what is allowed."""
 
 import copy
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+import pipelines
 from pipelines.params import Params, known_recipes
 from tasks.errors import ParamsError
 
@@ -133,3 +135,75 @@ def test_a_travelgan_that_learns_both_ways_may_paint_back(content: dict[str, Any
     spoil(content, "recipes.travelgan.networks.spectral", ["generator", "critic"])
     recipe = Params(content).recipe("travelgan")
     assert recipe.infer.back
+
+
+INK = '''"""A recipe in the making."""
+
+from typing import Any, Literal
+
+import torch
+
+from tasks.settings import Settings
+from tasks.train.dcgan import PaintsFromNoise
+from tasks.train.recipe import Losses, Pictures, Run
+from tasks.train.settings import Train as Shared
+
+KIND: Literal["noise"] = "noise"
+
+
+class Networks(Settings):
+    side: int = 64
+
+
+class Train(Shared):
+    pass
+
+
+class Ink(PaintsFromNoise):
+    name = "ink"
+
+    def __init__(self, networks: Any, train: Any) -> None:
+        self.shapes, self.train, self.side, self.noise = networks, train, networks.side, 8
+        self.networks = {"generator": torch.nn.Linear(8, 8)}
+        self.averages = {"generator": torch.nn.Linear(8, 8)}
+
+    def step(self, step: int, pictures: Pictures, run: Run) -> Losses:
+        return {}
+
+
+def build(networks: Networks, train: Train) -> Ink:
+    return Ink(networks, train)
+'''
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("", "", ""),
+        ("KIND: Lit", "KIN: Lit", "pipelines/ink.py has no KIND; CONTRIBUTING.md says what"),
+        ('= "noise"', '= "nosie"', "KIND is 'nosie'; it must be 'translation' or 'noise'"),
+        ("def build", "def built", "pipelines/ink.py has no build"),
+        ('    name = "ink"', '    name = "pen"', "recipe's name is 'pen'; it must be the file's, 'ink'"),
+        ("self.averages =", "self.average =", "pipelines/ink.py: its recipe has no averages; set it"),
+        ("train, self.side, self.noise = networks, train, networks.side, 8", "train, self.side = networks, train, 64",
+         "its recipe has no noise"),
+    ],
+)  # fmt: skip
+def test_a_recipe_that_is_not_finished_is_told_what_it_lacks(
+    before: str, after: str, told: str, content: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert before in INK
+    (tmp_path / "ink.py").write_text(INK.replace(before, after))
+    monkeypatch.setattr(pipelines, "__path__", [*pipelines.__path__, str(tmp_path)])
+    empty: dict[str, Any] = {"networks": {}, "train": {}, "evaluate": {}, "infer": {}}
+    content["recipes"] = {"ink": {"from": "abstract", "to": "abstract", **empty}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    try:
+        if not told:
+            assert Params.load(tmp_path / "params.yaml").recipe("ink").name == "ink"
+            return
+        with pytest.raises(ParamsError) as caught:
+            Params.load(tmp_path / "params.yaml").recipe("ink")
+        assert told in str(caught.value)
+    finally:
+        sys.modules.pop("pipelines.ink", None)
