@@ -200,6 +200,21 @@ def test_what_a_probe_chose_is_kept_when_the_run_is_resumed(tmp_path: Path) -> N
     assert weights(out / "last") == weights(trained(tmp_path / "named", small(layout=chosen["layout"])) / "last")
 
 
+def test_a_run_keeps_its_precision_when_it_is_resumed_on_another_processor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, processor = small(precision="auto", device="cpu"), tmp_path / "cpuinfo"
+    monkeypatch.setattr("tasks.train.precision.CPU", processor)
+    processor.write_text("flags : avx512_bf16")
+    with pytest.raises(Stopped):
+        trained(tmp_path, settings, StopAfter(2))
+    whole = trained(tmp_path / "whole", settings)
+    processor.write_text("flags : avx2")
+    out = trained(tmp_path, settings)
+    assert read_json(out / "run.json")["engine"]["precision"] == "bfloat16"
+    assert weights(out / "last") == weights(whole / "last")
+
+
 def test_a_way_that_is_slower_fails_or_loses_otherwise_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     def choice(seconds: dict[str, float], losses: dict[str, float]) -> str:
         def timed(way: Choice, *_: Any) -> tuple[dict[str, float], float]:

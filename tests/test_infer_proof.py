@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -21,6 +21,8 @@ def soft(height: int, width: int) -> np.ndarray:
 
 @settings(max_examples=30, deadline=None)
 @given(height=st.integers(1, 3000), width=st.integers(1, 40), turned=st.booleans(), portion=st.integers(1, 700))
+@example(height=2800, width=3, turned=False, portion=1)  # a side of fewer pixels than are averaged to one
+@example(height=2800, width=3, turned=True, portion=1)
 def test_a_preview_of_any_shape_is_the_print_made_small(height: int, width: int, turned: bool, portion: int) -> None:
     image = soft(height, width)
     image = image.transpose(1, 0, 2) if turned else image

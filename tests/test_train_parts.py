@@ -204,6 +204,26 @@ def test_a_network_runs_in_bfloat16_and_answers_in_float32() -> None:
     assert seen == [torch.bfloat16]
 
 
+@pytest.mark.parametrize(
+    ("flags", "dtype"),
+    [
+        ("fma avx2", torch.float32),
+        ("avx2 avx512f avx512_vnni", torch.float32),
+        ("avx512f avx512_bf16", torch.bfloat16),
+        ("avx512f amx_bf16 amx_tile", torch.bfloat16),
+    ],
+)
+def test_auto_takes_bfloat16_only_where_the_processor_multiplies_it(
+    flags: str, dtype: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "cpuinfo"
+    told.write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
+    monkeypatch.setattr("tasks.train.precision.CPU", told)
+    assert Precision.of(small(precision="auto", device="cpu")).dtype == dtype
+    assert Precision.of(small(precision="bfloat16", device="cpu")).dtype == torch.bfloat16
+    assert Precision.of(small(device="cpu")).dtype == torch.float32
+
+
 def test_a_grid_lays_rows_of_pictures_on_white() -> None:
     black, white = -torch.ones(2, 3, 4, 4), torch.ones(2, 3, 4, 4)
     grid = as_grid([black, white])

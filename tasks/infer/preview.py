@@ -21,8 +21,8 @@ class Preview:
         self._width = width
         scale = min(1.0, SIDE / max(height, width))
         self._size = tuple(max(1, round(side * scale)) for side in (width, height))
-        part = max(1, max(height, width) // SIDE)
-        self._down, self._across = min(part, height), min(part, width)  # pixels averaged to one as they come
+        # Pixels averaged to one as they come: each side by itself, so that a side of few pixels keeps them all.
+        self._down, self._across = max(1, height // SIDE), max(1, width // SIDE)
         self._waiting: list[Pixels] = []
         self._bands: list[Pixels] = []
 

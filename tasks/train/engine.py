@@ -31,6 +31,7 @@ class Choice:
     """What is settled before the first step; a run keeps it to its end, since other ways round differently."""
 
     device: str  # "cpu" or "cuda"
+    precision: str  # torch's name of the dtype inside the networks
     compute: Compute
     layout: Layout
     threads: int  # on the CPU
@@ -52,9 +53,10 @@ class Engine:
         compute = "eager" if settings.compute == "auto" else settings.compute
         layout = "channels_last" if settings.layout == "auto" else settings.layout
         threads = settings.threads or torch.get_num_threads()
-        return cls(
-            precision, Choice(precision.device.type, compute, layout, threads, settings.micro_batch), ranks or Ranks()
+        choice = Choice(
+            precision.device.type, _name(precision.dtype), compute, layout, threads, settings.micro_batch
         )
+        return cls(precision, choice, ranks or Ranks())
 
     @property
     def device(self) -> torch.device:
@@ -64,7 +66,8 @@ class Engine:
     def settle(self, choice: Choice) -> None:
         """From now on compute so."""
         self.choice, self.settled = choice, True
-        self.precision = replace(self.precision, layout=getattr(torch, LAYOUTS[choice.layout]))
+        dtype, layout = getattr(torch, choice.precision), getattr(torch, LAYOUTS[choice.layout])
+        self.precision = replace(self.precision, dtype=dtype, layout=layout)
         self._compiled.clear()
         torch.set_num_threads(choice.threads)
 
@@ -78,7 +81,7 @@ class Engine:
 
     def take(self, state: Mapping[str, Any]) -> None:
         """Go on as a checkpoint's run was computed; on another kind of device only in parts of the same size."""
-        saved = Choice(**state)
+        saved = Choice(**{"precision": self.choice.precision, **state})  # which older checkpoints do not tell
         if saved.device == self.choice.device:
             self.settle(saved)
         else:
@@ -87,7 +90,7 @@ class Engine:
     def hold_to(self, settings: Train) -> None:
         """Compute as `settings` name it after all, whatever was taken; what they leave open stays."""
         named = {"threads": settings.threads, "micro_batch": settings.micro_batch}
-        named |= {"compute": settings.compute, "layout": settings.layout}
+        named |= {"precision": settings.precision, "compute": settings.compute, "layout": settings.layout}
         choice = replace(self.choice, **{key: value for key, value in named.items() if value not in (None, "auto")})
         if self.settled:
             self.settle(choice)
@@ -126,6 +129,10 @@ class Engine:
             mode = "reduce-overhead" if self.choice.compute == "graphs" else None
             self._compiled[network] = torch.compile(network, dynamic=False, mode=mode)
         return self._compiled[network]
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def in_parts(network: nn.Module, inputs: tuple[Any, ...], size: int | None) -> Any:

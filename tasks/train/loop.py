@@ -71,6 +71,8 @@ class Training:
             self._load(self.folder / "last")
         elif start is not None:
             self._start_from(start)
+        if told := self.engine.precision.warning():
+            self.progress.say(f"{self.recipe.name}: {told}")
         if not self.engine.settled:
             choose(self.engine, self.recipe, self._pictures(0), self.settings, self.num_steps, self.progress)
             self.engine.place(self.recipe)

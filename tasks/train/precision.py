@@ -1,8 +1,10 @@
 """Where and how exactly numbers are computed: device, bfloat16 inside the networks, memory layout, and chance."""
 
 import random
+import re
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ import torch
 from tasks.errors import ParamsError
 from tasks.train.recipe import Recipe
 from tasks.train.settings import Train
+
+CPU = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True)
@@ -23,12 +27,23 @@ class Precision:
 
     @classmethod
     def of(cls, settings: Train) -> "Precision":
-        """What `settings` name; raises ParamsError for a GPU that is not there."""
+        """What `settings` name, or what the device is good at; raises ParamsError for a GPU that is not there."""
         if settings.device == "cuda" and not torch.cuda.is_available():
             raise ParamsError("train.device is 'cuda' and PyTorch sees no GPU here; set it to auto or cpu")
         gpu = settings.device == "cuda" or (settings.device == "auto" and torch.cuda.is_available())
+        device = torch.device("cuda" if gpu else "cpu")
         layout = torch.contiguous_format if settings.layout == "contiguous" else torch.channels_last
-        return cls(torch.device("cuda" if gpu else "cpu"), getattr(torch, settings.precision), layout)
+        half = settings.precision == "bfloat16" or (settings.precision == "auto" and multiplies_bfloat16(device))
+        return cls(device, torch.bfloat16 if half else torch.float32, layout)
+
+    def warning(self) -> str:
+        """What a person should know, or nothing."""
+        if self.dtype != torch.bfloat16 or multiplies_bfloat16(self.device):
+            return ""
+        return (
+            f"this {self.device.type} has no instructions for bfloat16, which takes several times as long as float32 "
+            "here; take precision auto or float32"
+        )
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Inside, matrix products and convolutions take `dtype`."""
@@ -44,6 +59,13 @@ class Precision:
                     group.update(fused=True, foreach=False)
             for weight, state in optimizer.state.items():
                 state.update({name: _beside(weight, value) for name, value in state.items()})
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether `device` has instructions for bfloat16, without which it is several times slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(re.search(r"\b(avx512_bf16|amx_bf16)\b", CPU.read_text()))
 
 
 def _beside(weight: torch.Tensor, value: Any) -> Any:

@@ -37,7 +37,8 @@ class Train(Settings):
     crop: int | None = Field(None, ge=8)  # side of a random square cut from each picture; None takes it whole
     flip: bool = False  # mirror half of the pictures
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: the GPU where there is one
-    precision: Literal["float32", "bfloat16"] = "float32"  # of the networks' inside; losses stay in float32
+    # of the networks' inside, losses stay in float32; auto: bfloat16 where the device has instructions for it
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
     layout: Literal["auto", "contiguous", "channels_last"] = "channels_last"  # of the networks' memory; auto: probed
     compute: Literal["auto", "eager", "compiled", "graphs"] = "auto"  # auto: probed on a GPU; on a CPU compiling loses
     threads: int | None = Field(None, ge=1)  # of the CPU; None: as many as PyTorch takes, which the run then keeps
