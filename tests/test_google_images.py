@@ -143,6 +143,15 @@ class TestCustomSearch:
         assert len(collect(tmp_path / "raw", museum, "google_images", days_later=2)) == 300
         assert not pictures & {asked.path for asked in museum.log}
 
+    def test_a_number_of_calls_that_is_raised_counts_the_same_day(self, tmp_path: Path) -> None:
+        museum = Museum([GoogleSite(works(300))])
+        with pytest.raises(Exhausted, match="gives no more until"):
+            collect(tmp_path / "raw", museum, "google_images", calls_a_day=13)
+        assert len([asked for asked in museum.log if "customsearch" in asked.host]) == 13
+        museum = Museum([GoogleSite(works(300))])
+        rows = collect(tmp_path / "raw", museum, "google_images", calls_a_day=1_000)
+        assert len({row.id for row in rows if row.outcome == "kept"}) == 300
+
     @pytest.mark.parametrize(("status", "message", "reason", "error", "words"), [
         (400, "API key not valid. Please pass a valid API key.", "badRequest", Blocked, "not take the key"),
         (400, "Request contains an invalid argument.", "badRequest", SourceError, "cannot answer this query"),

@@ -52,13 +52,13 @@ def by_cse(
         if (today := _day(web.now())) != day:
             day, calls = today, 0
         if calls >= calls_a_day:
-            raise _spent(web)
+            raise _spent(web, host="")  # a person's setting: another day's number may be higher, so no wait is kept
         number = PER_PAGE if start < LAST_START else LAST_PAGE
         part = {name: value for (name, _), value in zip(sides, values, strict=False)}
         try:
             told = web.json(web.at(API), **asked, **part, **keys, start=start, num=number)
         except Exhausted as spent:
-            raise _spent(web) from spent
+            raise _spent(web, host=_host(web)) from spent
         calls += 1
         answer = read_cse(told, f"an answer of {API}")
         for item in answer.items:
@@ -131,10 +131,16 @@ def read_searxng(answer: Any, address: str) -> list[Item]:
     return items
 
 
-def _spent(web: Web) -> Exhausted:
+def _spent(web: Web, host: str) -> Exhausted:
+    """The day is spent, by the count of `host` or by ours ("")."""
     now = web.now()
     begins = (now - MIDNIGHT).replace(hour=0, minute=0, second=0, microsecond=0) + MIDNIGHT + timedelta(days=1)
-    return exhausted(web.at(API).split("/")[2], begins.timestamp())
+    spent = exhausted(_host(web), begins.timestamp())
+    return Exhausted(str(spent), spent.until, host)
+
+
+def _host(web: Web) -> str:
+    return web.at(API).split("/")[2]
 
 
 def _day(now: datetime) -> str:
