@@ -14,8 +14,8 @@ run: $(READY)           ## everything stale, from the web to the print; then the
 	dvc repro
 	@echo "Done. Open $(CURDIR)/data/7-report/index.html"
 
-test: check             ## every check and every test
-	python -m pytest -n 2 --dist loadfile
+test: check             ## every check and every test; threads of two workers would wait for each other's cores
+	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile
 
 check: $(READY)         ## format, lint, types, architecture, spelling, dependencies
 	ruff format --check .

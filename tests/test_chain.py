@@ -56,16 +56,17 @@ def test_a_short_training_moves_towards_the_known_answers(
     params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for each in params["pictures"].values():
-        each["scrape"]["limit"] = 60
+        each["scrape"]["limit"] = 240  # of few prints a critic knows each after some hundred steps, and colours drift
     recipe = params["recipes"]["travelgan"]
     recipe["networks"] |= {"filters": 8}
-    recipe["train"] |= {"epochs": 40, "batch": 8, "preview_every": 10, "average_half_life": 300}
+    recipe["train"] |= {"epochs": 10, "batch": 4, "threads": 1, "preview_every": 2, "average_half_life": 300}
     recipe["infer"]["photos"] = 2
 
     metrics = chain(params, tmp_path, monkeypatch)
-    for name in ("answer_swd", "answer_l1"):  # the palette still swings after so few steps
-        assert metrics[name] < 0.8 * metrics[f"{name}_untrained"], name
-    assert metrics["answer_match"] > metrics["answer_match_untrained"]
+    assert metrics["answer_swd"] < 0.8 * metrics["answer_swd_untrained"]
+    assert metrics["answer_l1"] < 0.85 * metrics["answer_l1_untrained"]  # colours still swing after so few steps
+    assert metrics["answer_match"] > 0.2 + metrics["answer_match_untrained"]
+    assert metrics["content_luminance"] > 0.8
 
     prints = sorted(tmp_path.glob("data/6-prints/travelgan/*.png"))
     assert len(prints) >= 2
@@ -147,7 +148,7 @@ def test_real_landscapes_and_prints_go_through_the_same_chain(
         each["shard"] = {"held_out": 0.3, "seed": 0}
     recipe = params["recipes"]["travelgan"]
     recipe["networks"] |= {"filters": 8}
-    recipe["train"] |= {"epochs": 40, "batch": 8, "preview_every": 10, "average_half_life": 300}
+    recipe["train"] |= {"epochs": 10, "batch": 4, "threads": 1, "preview_every": 2, "average_half_life": 300}
     recipe["evaluate"] = {}
     recipe["infer"]["photos"] = 1
 

@@ -53,9 +53,7 @@ class Engine:
         compute = "eager" if settings.compute == "auto" else settings.compute
         layout = "channels_last" if settings.layout == "auto" else settings.layout
         threads = settings.threads or torch.get_num_threads()
-        choice = Choice(
-            precision.device.type, _name(precision.dtype), compute, layout, threads, settings.micro_batch
-        )
+        choice = Choice(precision.device.type, _name(precision.dtype), compute, layout, threads, settings.micro_batch)
         return cls(precision, choice, ranks or Ranks())
 
     @property
@@ -81,7 +79,7 @@ class Engine:
 
     def take(self, state: Mapping[str, Any]) -> None:
         """Go on as a checkpoint's run was computed; on another kind of device only in parts of the same size."""
-        saved = Choice(**{"precision": self.choice.precision, **state})  # which older checkpoints do not tell
+        saved = replace(self.choice, **state)  # older checkpoints tell no precision
         if saved.device == self.choice.device:
             self.settle(saved)
         else:
