@@ -220,8 +220,26 @@ def test_auto_takes_bfloat16_only_where_the_processor_multiplies_it(
     told.write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
     monkeypatch.setattr("tasks.train.precision.CPU", told)
     assert Precision.of(small(precision="auto", device="cpu")).dtype == dtype
-    assert Precision.of(small(precision="bfloat16", device="cpu")).dtype == torch.bfloat16
     assert Precision.of(small(device="cpu")).dtype == torch.float32
+    named = Precision.of(small(precision="bfloat16", device="cpu"))
+    assert named.dtype == torch.bfloat16
+    assert ("no instructions for bfloat16" in named.warning()) == (dtype == torch.float32)
+    assert Precision.of(small(precision="auto", device="cpu")).warning() == ""
+
+
+def test_a_run_begun_with_a_checkpoint_from_another_processor_computes_as_suits_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor, settings = tmp_path / "cpuinfo", small(precision="auto", device="cpu")
+    monkeypatch.setattr("tasks.train.precision.CPU", processor)
+    processor.write_text("flags : avx512_bf16")
+    elsewhere = Engine.of(settings).state()
+    processor.write_text("flags : avx2")
+    engine = Engine.of(settings)
+    engine.take(elsewhere)
+    assert engine.precision.dtype == torch.bfloat16  # as a resumed run goes on
+    engine.hold_to(settings)
+    assert engine.precision.dtype == torch.float32  # as a new one begins
 
 
 def test_a_grid_lays_rows_of_pictures_on_white() -> None:

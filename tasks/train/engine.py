@@ -86,9 +86,13 @@ class Engine:
             self.choice = replace(self.choice, micro_batch=saved.micro_batch)
 
     def hold_to(self, settings: Train) -> None:
-        """Compute as `settings` name it after all, whatever was taken; what they leave open stays."""
+        """Compute as `settings` name it after all, whatever was taken; what they leave open stays.
+
+        Precision is this device's again: what was taken may come from one that multiplies bfloat16.
+        """
         named = {"threads": settings.threads, "micro_batch": settings.micro_batch}
-        named |= {"precision": settings.precision, "compute": settings.compute, "layout": settings.layout}
+        named |= {"compute": settings.compute, "layout": settings.layout}
+        named |= {"precision": _name(Precision.of(settings).dtype)}
         choice = replace(self.choice, **{key: value for key, value in named.items() if value not in (None, "auto")})
         if self.settled:
             self.settle(choice)

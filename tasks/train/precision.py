@@ -42,7 +42,7 @@ class Precision:
             return ""
         return (
             f"this {self.device.type} has no instructions for bfloat16, which takes several times as long as float32 "
-            "here; take precision auto or float32"
+            "here; a run keeps what it began with, begin anew with train.precision auto or float32"
         )
 
     def autocast(self) -> AbstractContextManager[Any]:
