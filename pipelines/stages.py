@@ -112,9 +112,11 @@ def _train(recipe: RecipeParams, progress: Progress) -> None:
     from tasks import train
     from tasks.shard.feed import Feed
     from tasks.shard.read import ShardSet
+    from tasks.train.allocation import keep_freed_memory
     from tasks.train.precision import Precision
     from tasks.train.ranks import Ranks
 
+    keep_freed_memory()
     settings = recipe.train
     out = DATA / "4-models" / recipe.name
     if settings.start is None and (begin := os.environ.get("BAREN_START")):  # a scheduled training's last weights
