@@ -292,6 +292,11 @@ def test_a_name_that_no_host_can_have_is_gone(clock: FakeClock, host: str) -> No
     session.close()
 
 
+def test_an_address_with_half_a_character_is_gone() -> None:
+    with pytest.raises(Gone, match="is no address of the web"):
+        require_host("https://flickr.com/\ud83d", ("flickr.com",))
+
+
 def test_a_private_host_is_reached_where_params_name_it(museum: Museum, clock: FakeClock) -> None:
     session = PoliteSession(Manners(robots=False), "baren", Public(4, ("127.0.0.1",)), clock, ("127.0.0.1",))
     with pytest.raises(Gone):  # it answered: no site of the museum goes by this name

@@ -2,12 +2,14 @@
 
 import csv
 import io
+import json
 import shutil
 import struct
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -150,6 +152,22 @@ class Scripted(Source[Nothing]):
             yield Item(f"{97 * number % 31:02}", "page", (Shot("url"),), bytes_of=read)
             if number % 3 == 2:
                 yield Mark({"next": number + 1})
+
+
+def test_half_a_character_at_the_end_of_a_title_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class CutShort(Scripted):
+        def discover(self, query: Nothing, web: Web, cursor: Mapping[str, Any] | None) -> Iterator[Item | Mark]:
+            titles = json.loads(r'["Fuji \ud83d\uddfb", "Fuji \ud83d"]')
+            for found, title in zip(super().discover(query, web, cursor), titles, strict=False):
+                assert isinstance(found, Item)
+                yield replace(found, title=title, tags=(title,), shots=(Shot(f"http://x/{title}"),))
+
+    monkeypatch.setattr(collect, "find", lambda use: CutShort(".."))
+    origins = [row.origin for row in run(tmp_path / "raw", use="scripted")]
+    assert sorted(origin.title for origin in origins) == ["Fuji \ufffd", "Fuji \U0001f5fb"]
+    for origin in origins:
+        assert origin.tags == (origin.title,)
+        assert origin.url == f"http://x/{origin.title}"
 
 
 class Killed(BaseException):

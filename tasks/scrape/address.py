@@ -23,6 +23,7 @@ def require_host(url: str, hosts: tuple[str, ...] | None) -> str:
     Gone where the address makes no sense and so will never lead anywhere.
     """
     try:
+        url.encode()  # half a character can be sent nowhere
         parts = urlsplit(url)
         host, _ = (parts.hostname or "").lower(), parts.port  # a port is read, and may be none, only when asked for
     except ValueError as error:

@@ -30,10 +30,13 @@ class Shot:
     width: int = 0
     height: int = 0
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "url", mended(self.url))
+
 
 @dataclass(frozen=True)
 class Item:
-    """One picture as its source tells of it.
+    """One picture as its source tells of it; half a character in its texts is replaced.
 
     `key` is stable for ever and unique within the source: another picture, or the same with other bytes, has another
     key. `shots` stand best first. `group` names the original that variants share ("" where there is none). `bytes_of`
@@ -51,6 +54,16 @@ class Item:
     tags: tuple[str, ...] = ()
     group: str = ""
     bytes_of: Callable[[], bytes] | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("key", "page", "title", "author", "date", "licence", "licence_url", "group"):
+            object.__setattr__(self, name, mended(getattr(self, name)))
+        object.__setattr__(self, "tags", tuple(mended(tag) for tag in self.tags))
+
+
+def mended(text: str) -> str:
+    """`text` as any file can hold it: sites that cut titles at a length leave half a character at the end."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 @dataclass(frozen=True)
