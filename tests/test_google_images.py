@@ -151,6 +151,11 @@ class TestCustomSearch:
         museum = Museum([GoogleSite(works(300))])
         rows = collect(tmp_path / "raw", museum, "google_images", calls_a_day=1_000)
         assert len({row.id for row in rows if row.outcome == "kept"}) == 300
+        searched = [dict(asked.fields) for asked in museum.log if "customsearch" in asked.host]
+        whole = Museum([GoogleSite(works(300))])
+        collect(tmp_path / "whole", whole, "google_images", calls_a_day=1_000)
+        at_once = [dict(asked.fields) for asked in whole.log if "customsearch" in asked.host]
+        assert searched == at_once[13:]  # what was searched before is not searched again
 
     @pytest.mark.parametrize(("status", "message", "reason", "error", "words"), [
         (400, "API key not valid. Please pass a valid API key.", "badRequest", Blocked, "not take the key"),

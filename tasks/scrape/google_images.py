@@ -62,6 +62,7 @@ class GoogleImages(Source[GoogleImagesQuery]):
     manners = Manners(hosts=(str(urlsplit(API).hostname),), anywhere=True, pause=1.0, connections=8, robots=False)
     example: ClassVar[Mapping[str, Any]] = {"backend": "cse", "text": "photograph"}
     secrets = KEYS
+    pacing = ("calls_a_day",)
 
     def discover(self, query: GoogleImagesQuery, web: Web, cursor: Mapping[str, Any] | None) -> Iterator[Item | Mark]:
         """What the backend finds, each picture once."""
