@@ -92,8 +92,6 @@ REAL: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         # of three dozen faces the critic knows each: without, 44 % of what is painted repeats another, after 430 s
         "train": {"augment": ["translation", "saturation", "cutout"], "strength": 0.7},
     },
-    # to fool the critic too, even a little, leads to a few faces: one of eight repeats another, after 280 s
-    "portraits": {"train": {"adversarial": 0.0}},
 }  # fmt: skip
 # Without a GPU also these: the demonstration's own are for its few minutes, and figures were measured with these
 LONGER: Mapping[str, Mapping[str, int]] = {
