@@ -28,7 +28,7 @@ from torch.nn.functional import avg_pool2d, cosine_similarity, interpolate, leak
 from tasks.errors import ParamsError
 from tasks.settings import Settings
 from tasks.train.adversarial import R1_EVERY, Adversarial, critic_loss, generator_loss, r1_penalty
-from tasks.train.augment import Augment
+from tasks.train.augment import Augment, gamma_jittered
 from tasks.train.average import averaged_copy
 from tasks.train.calm import calm_loss
 from tasks.train.colours import colour_loss
@@ -106,6 +106,7 @@ class Train(Augmented):
     r1: float = Field(0.0, ge=0)  # weight of the critic's gradient penalty at prints; 10 settles what would circle
     colours: float = Field(0.0, ge=0)  # weight of having the prints' colours in the prints' shares
     calm: float = Field(0.0, ge=0)  # weight of leaving flat what is flat in the photograph, so that skies stay skies
+    gamma_jitter: float = Field(0.0, ge=0)  # photographs in other light, so that darker ones are no surprise later
     identity: float = Field(0.0, ge=0)  # weight of leaving prints as they are, which keeps colours from trading places
 
 
@@ -241,6 +242,8 @@ class TravelGan(Recipe):
 
     def step(self, step: int, pictures: Pictures, run: Run) -> Losses:
         """One step of the critics, then one of generators and encoder, on the same paintings; gives mean losses."""
+        if self.train.gamma_jitter > 0:
+            pictures = {**pictures, "from": gamma_jittered(pictures["from"], self.train.gamma_jitter)}
         painted = [self._paint_training(way, pictures[way.source], run) for way in self.ways]
         critic = self._critic_step(step, painted, pictures, run)
         self.optimizers["generator"].zero_grad()

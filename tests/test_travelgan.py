@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pipelines import travelgan
 from tasks.errors import ParamsError
 from tasks.train.adversarial import critic_loss, generator_loss
+from tasks.train.augment import gamma_jittered
 from tasks.train.average import measure_statistics
 
 ARTICLE = travelgan.Networks(spectral=(), norm="none")
@@ -87,6 +88,27 @@ def test_identity_teaches_the_generator_to_leave_prints_alone() -> None:
     shown = {**pictures(), "to": torch.full((4, 3, 32, 32), 0.5)}
     losses = [float(recipe.step(step, shown, plain)["identity"]) for step in range(20)]
     assert losses[-1] < 0.9 * losses[0]
+
+
+def test_photographs_are_learned_in_other_light_and_prints_as_they_are() -> None:
+    torch.manual_seed(0)
+    photos = torch.linspace(-1, 1, 32).expand(64, 3, 32, 32)
+    lit = gamma_jittered(photos, 0.4)
+    assert float(lit.diff(dim=3).min()) >= 0, "what was lighter stays lighter"
+    torch.testing.assert_close(lit[..., [0, -1]], photos[..., [0, -1]])  # black stays, and white
+    middle = lit[:, 0, 0, 16]
+    assert 0.1 < float(middle.std()) < 0.4
+    assert abs(float(middle.mean())) < 0.15
+    torch.testing.assert_close(gamma_jittered(photos, 0.0), photos)
+
+    seen: list[torch.Tensor] = []
+    recipe = tiny(gamma_jitter=0.4)
+    recipe.generator.register_forward_hook(lambda _network, inputs, _output: seen.append(inputs[0]))
+    recipe.critic.register_forward_hook(lambda _network, inputs, _output: seen.append(inputs[0]))
+    shown = pictures()
+    recipe.step(0, shown, plain)
+    assert not torch.equal(seen[0], travelgan.quartered(shown["from"]))
+    assert any(torch.equal(one, shown["to"]) for one in seen)
 
 
 def test_quarters_are_the_quarters_and_come_back() -> None:

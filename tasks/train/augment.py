@@ -18,6 +18,16 @@ EVERY = 4  # batches from one look at that mean to the next
 FULL = 500_000  # pictures in which the strength can go from 0 to 1
 
 
+def gamma_jittered(photos: Tensor, deviation: float) -> Tensor:
+    """Photographs in other light, float [B,3,H,W] in (-1,1): each under a gamma whose logarithm has this deviation.
+
+    A painter of a few hundred photographs meets darker and brighter ones later; unlike a change that the critic sees,
+    this one stays in what is learned, so paintings keep the prints' light, whatever that of the photograph.
+    """
+    gamma = (deviation * torch.randn(len(photos), 1, 1, 1, device=photos.device)).exp()
+    return ((photos + 1) / 2).clamp(0, 1).pow(gamma) * 2 - 1
+
+
 class Augment:
     """Changes pictures, each by each of `operations` with a probability that is the strength.
 
