@@ -68,7 +68,7 @@ REAL: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
             "colours": 10.0,
             # with 1 and 0, and three scales: 47, and luminance 0.73, after 300 s
             "travel": 1.5, "calm": 0.5,
-            # with travel 3 and without this 52 instead of 45, after 370 s on a faster core
+            # 45 after 370 s; without, and with travel 3, 52 after 450 s, on the same faster core
             "gamma_jitter": 0.4,
             # with rates that fall, and three scales: luminance 0.88 instead of 1.00, after 300 s
             "average_half_life": 4000,

@@ -12,7 +12,7 @@ Where the article says nothing (widths, kernels, rates, margin, latent length) t
 
 In neither, and on request: a critic of patches at several sizes (`critic`, `scales`), its gradient penalty (`r1`),
 a U-Net that draws no grid (`unet`), the photograph as ground (`ground`), the prints' colours in their shares
-(`colours`), flat skies kept flat (`calm`).
+(`colours`), flat skies kept flat (`calm`), photographs in other light (`gamma_jitter`).
 """
 
 import copy
@@ -242,12 +242,13 @@ class TravelGan(Recipe):
 
     def step(self, step: int, pictures: Pictures, run: Run) -> Losses:
         """One step of the critics, then one of generators and encoder, on the same paintings; gives mean losses."""
-        if self.train.gamma_jitter > 0:
-            pictures = {**pictures, "from": gamma_jittered(pictures["from"], self.train.gamma_jitter)}
-        painted = [self._paint_training(way, pictures[way.source], run) for way in self.ways]
+        sources = pictures
+        if self.train.gamma_jitter > 0:  # what is painted; a critic knows photographs as they are
+            sources = {**pictures, "from": gamma_jittered(pictures["from"], self.train.gamma_jitter)}
+        painted = [self._paint_training(way, sources[way.source], run) for way in self.ways]
         critic = self._critic_step(step, painted, pictures, run)
         self.optimizers["generator"].zero_grad()
-        found = [self._learn(way, pictures, one, run) for way, one in zip(self.ways, painted, strict=True)]
+        found = [self._learn(way, sources, pictures, one, run) for way, one in zip(self.ways, painted, strict=True)]
         self.optimizers["generator"].step()
         losses = {name: torch.stack([one[name] for one in found]).mean() for name in found[0]}
         strength = {"strength": critic.new_tensor(self.augment.strength)} if self.augment.operations else {}
@@ -271,9 +272,9 @@ class TravelGan(Recipe):
         self.descend("critic", loss + R1_EVERY * self.train.r1 * penalty)
         return loss.detach()
 
-    def _learn(self, way: Way, pictures: Pictures, painted: Tensor, run: Run) -> dict[str, Tensor]:
+    def _learn(self, way: Way, sources: Pictures, pictures: Pictures, painted: Tensor, run: Run) -> dict[str, Tensor]:
         """Both losses go back to the paintings; there the two gradients are averaged, and their mean goes on."""
-        photos, prints, share = pictures[way.source], pictures[way.target], 1 / len(self.ways)
+        photos, prints, share = sources[way.source], pictures[way.target], 1 / len(self.ways)
         seen = painted.detach().requires_grad_()
 
         with held(way.critic):

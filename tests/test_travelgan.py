@@ -102,13 +102,15 @@ def test_photographs_are_learned_in_other_light_and_prints_as_they_are() -> None
     torch.testing.assert_close(gamma_jittered(photos, 0.0), photos)
 
     seen: list[torch.Tensor] = []
-    recipe = tiny(gamma_jitter=0.4)
-    recipe.generator.register_forward_hook(lambda _network, inputs, _output: seen.append(inputs[0]))
-    recipe.critic.register_forward_hook(lambda _network, inputs, _output: seen.append(inputs[0]))
+    recipe = tiny(gamma_jitter=0.4, directions="both")
+    for network in recipe.networks.values():
+        network.register_forward_hook(lambda _network, inputs, _output: seen.append(inputs[0]))
     shown = pictures()
     recipe.step(0, shown, plain)
-    assert not torch.equal(seen[0], travelgan.quartered(shown["from"]))
-    assert any(torch.equal(one, shown["to"]) for one in seen)
+    assert not torch.equal(seen[0], travelgan.quartered(shown["from"])), "the first that is painted"
+    assert torch.equal(seen[1], travelgan.quartered(shown["to"])), "and painted back"
+    for key in ("to", "from"):
+        assert any(torch.equal(one, shown[key]) for one in seen[2:]), "what the critics know"
 
 
 def test_quarters_are_the_quarters_and_come_back() -> None:

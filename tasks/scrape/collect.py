@@ -75,7 +75,7 @@ def collect(
 
 
 def query_fingerprint(source: Source[Any], query: Settings, settings: Scrape) -> str:
-    """What stands for a query; a default that is spelled out, or added later, makes no other query of it."""
+    """What stands for a query; another pace makes no other of it, nor does a default, spelled out or added later."""
     asked = query.model_dump(mode="json", exclude_defaults=True, exclude=set(source.pacing))
     return fingerprint(source.name, asked, *([] if settings.site == "web" else [settings.site]))
 

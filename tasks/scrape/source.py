@@ -156,7 +156,7 @@ class Source(ABC, Generic[Q]):
     manners: ClassVar[Manners] = Manners()
     example: ClassVar[Mapping[str, Any]] = {}  # a query that finds something, for `sources check` and `sources try`
     secrets: ClassVar[tuple[str, ...]] = ()  # environment variables without which it cannot work
-    pacing: ClassVar[tuple[str, ...]] = ()  # words of the query that say how soon, not what: changed, it is the same
+    pacing: ClassVar[tuple[str, ...]] = ()  # words of the query that say how soon, not what
 
     @abstractmethod
     def discover(self, query: Q, web: Web, cursor: Mapping[str, Any] | None) -> Iterator[Item | Mark]:

@@ -1,6 +1,6 @@
 """What becomes of memory that a step frees: by default the C library hands it back, and the next step asks anew.
 
-Each page that comes new has to be found and cleared by the kernel first, for small networks a sixth of a step's time.
+Each page that comes new has to be found and cleared by the kernel first: of a small network's step up to a sixth.
 """
 
 import ctypes
@@ -11,7 +11,7 @@ KEPT = 2**31 - 1  # bytes, of all that is free at the end of the heap; what the 
 
 
 def keep_freed_memory() -> None:
-    """From now on this process keeps what it frees, up to 2 GiB, for its next allocation.
+    """From now on this process keeps up to 2 GiB of what it frees, in blocks of 32 MiB at most, for what it needs next.
 
     With a C library other than glibc nothing changes.
     """
