@@ -50,7 +50,7 @@ def _collect(picture_sets: list[str] | None) -> State[Any]:
         harvests = [harvest(night, name, block, since[name]) for name, block in blocks.items()]
         remember(harvests)
         _tell(harvests)
-        for quiet in silent():
+        for quiet in silent(load_blocks("pictures")):
             logger.error("%s brought nothing new to %s for %d nights", quiet.source, quiet.picture_set, SILENCE)
             emit_event(
                 "baren.source.silent",
@@ -93,7 +93,8 @@ def _nightly(dag: Dag) -> set[str]:
 def _grown(recipes: list[str]) -> list[str]:
     """The recipes of which a set has grown so much that their training does not wait for the week's.
 
-    It grows from what the last training read, even if its model was put away: the same pictures would be judged alike.
+    It grows from what the last training read, even if that failed or its model was put away: the same pictures would
+    end alike.
     """
     recorded, enough = lock.entries(), Operations.load().grown
     return [recipe for recipe in recipes if lock.growth(recipe, recorded, judged(recipe)) >= enough]

@@ -17,7 +17,7 @@ from prefect.client.schemas.filters import (
     TaskRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.states import Crashed
+from prefect.states import Crashed, Scheduled
 
 PREFIX = f"process:{socket.gethostname()}:"
 AGAIN = "again"  # marks a run that takes the place of one that was interrupted
@@ -50,12 +50,15 @@ def mark_departed(say: Callable[[str], None]) -> list[FlowRun]:
 def begin_again(runs: Iterable[FlowRun], say: Callable[[str], None]) -> None:
     """Begin each of `runs` that a deployment began once more, now: after a reboot nobody waits a week for a training.
 
-    Once: a run that takes the machine down with it does so no third time.
+    As due when it was: runs begin in the order in which they were due, and a night that came late would change the
+    pictures under a training that had days behind it. Once: a run that takes the machine down with it does so no third
+    time.
     """
     with get_client(sync_client=True) as client:
         for run in runs:
             if run.deployment_id and AGAIN not in run.tags:
-                again = client.create_flow_run_from_deployment(run.deployment_id, tags=[AGAIN])
+                due = Scheduled(scheduled_time=run.expected_start_time)
+                again = client.create_flow_run_from_deployment(run.deployment_id, state=due, tags=[AGAIN])
                 say(f"{again.name} does again what {run.name} was interrupted in")
 
 

@@ -78,11 +78,11 @@ def _keys() -> Iterator[Finding]:
     for name, block in pictures.items():
         scrape = block["scrape"]
         source = find(scrape["use"])
-        query = source.Query.read(scrape["query"], f"pictures.{name}.scrape.query")
+        query = source.Query.read(scrape.get("query") or {}, f"pictures.{name}.scrape.query")
         lacking = [key for key in source.secrets_for(query) if not os.environ.get(key)]
         if scrape.get("site") == "museum":
             lacking = []
-        elif source.manners_for(query).on_the_web and not scrape["contact"]:
+        elif source.manners_for(query).on_the_web and not scrape.get("contact"):
             yield Finding(
                 "contact", "missing", f"pictures.{name}.scrape.contact of params.yaml is empty, and {source.name} is "
                 "told who asks; write your address there",
@@ -171,7 +171,10 @@ def _server() -> Iterator[Finding]:
         yield Finding("server", "well", f"a Prefect server answers at {url}")
     else:
         yield Finding(
-            "server", "missing", f"no Prefect server answers at PREFECT_API_URL={url}; `make serve` starts one"
+            "server",
+            "missing",
+            f"no Prefect server answers at PREFECT_API_URL={url}; start it, or unset that: "
+            "`make serve` then starts one",
         )
 
 

@@ -1,11 +1,15 @@
 """DVC by its command line: one sentence where it refuses."""
 
+import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from flows.guard import environment
 from tasks.errors import BarenError
+from tasks.files import write_text
 
+RWLOCK = Path(".dvc/tmp/rwlock")
 PATIENCE = 12 * 3600.0  # seconds for the largest push; a remote that hangs must not hold every night to come
 BESIDES = ("WARNING: ", "Having any troubles?")  # begin lines that do not say why it failed
 
@@ -37,3 +41,33 @@ def answer(question: subprocess.Popen[str]) -> str:
         said = " ".join(line for line in lines if not line.startswith(BESIDES))
         raise BarenError(f"dvc {question.args[2]} failed: {said}")  # type: ignore[index]
     return out
+
+
+def forget_departed(say: Callable[[str], None], root: Path = Path()) -> None:
+    """Drop what processes hold in DVC's own record of who reads and writes, and are no dvc any more.
+
+    After a power cut or a SIGKILL it names a number alone, and where another process has that number by now, DVC would
+    call the path busy for good. A record that a full disk left empty would be refused for good too, and is removed.
+    """
+    path = root / RWLOCK
+    if not path.exists():
+        return
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        write = {one: by for one, by in record.get("write", {}).items() if _is_dvc(by["pid"])}
+        read = {one: [by for by in readers if _is_dvc(by["pid"])] for one, readers in record.get("read", {}).items()}
+        held = {"write": write, "read": {one: readers for one, readers in read.items() if readers}}
+        if held != {"write": {}, "read": {}} | record:
+            write_text(path, json.dumps(held))
+            say(f"{RWLOCK} named processes that are gone; what they held is free again")
+    except (ValueError, TypeError, KeyError, AttributeError):
+        path.unlink(missing_ok=True)
+        say(f"{RWLOCK} was damaged, and is removed")
+
+
+def _is_dvc(process: int) -> bool:
+    try:
+        arguments = Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return False
+    return any(Path(argument).name == "dvc" for argument in arguments)

@@ -60,13 +60,15 @@ def remember(harvests: Iterable[Harvest], path: Path = NIGHTS) -> None:
     write_json_lines(path, [*told, *(asdict(harvest) for harvest in harvests)])
 
 
-def silent(path: Path = NIGHTS, nights: int = SILENCE) -> list[Harvest]:
+def silent(pictures: Mapping[str, Any], path: Path = NIGHTS, nights: int = SILENCE) -> list[Harvest]:
     """The last harvest of each set that once grew, still wants more, and got nothing on its last `nights` days.
 
-    Days on which it was asked: a night that is run again, or that is made up for after others, is one with its day.
+    `pictures` are the blocks of params.yaml: a set that is gone from there, or asks another source by now, is no longer
+    missed. Days on which it was asked: a night that is run again, or made up for after others, is one with its day.
     """
     found: list[Harvest] = []
-    for told in _by_set(path).values():
+    for name, every in _by_set(path).items():
+        told = [harvest for harvest in every if name in pictures and harvest.source == pictures[name]["scrape"]["use"]]
         days = list(dict.fromkeys(harvest.night[:10] for harvest in told))[-nights:]
         lately = [harvest for harvest in told if harvest.night[:10] in days]
         before = [harvest for harvest in told if harvest.night[:10] not in days]

@@ -1,7 +1,7 @@
 """The DAG of dvc.yaml through Prefect: one task a stage, independent stages side by side, only the stale ones run."""
 
 from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,10 +11,12 @@ from prefect.context import get_run_context
 from prefect.futures import PrefectFuture, wait
 from prefect.states import Cancelled, Completed, Failed
 
+from flows import lock
 from flows.artifacts import leave_artifacts
 from flows.cancel import heeded, once
 from flows.dag import Dag, ask, step_of
 from flows.departed import mark_departed, sign
+from flows.dvc import forget_departed
 from flows.logs import written_down
 from flows.names import require_recipes
 from flows.publish import hand_on
@@ -93,6 +95,8 @@ def checkout(purpose: str) -> Generator[Workbench]:
     sign(get_run_context().flow_run.id)  # type: ignore[union-attr]
     mark_departed(logger.warning)
     with written_down(), turn(purpose, logger.info) as held:
+        forget_departed(logger.warning)
+        lock.mend(logger.warning)
         require_sound_params()
         yield Workbench(held)
 
@@ -127,9 +131,11 @@ def walk(
             )
         wait(list(futures.values()))
     except BaseException:  # Ctrl-C, SIGTERM, a cancelled run: nothing is left running
-        with once():
+        with once(), suppress(BarenError):
             bench.stop()
+            lock.mend(get_run_logger().warning)
         raise
+    lock.mend(get_run_logger().warning)
     states = {stage: future.state for stage, future in futures.items()}
     leave_artifacts((stage for stage, state in states.items() if _ran(state)), get_run_logger().warning)
     return _verdict(states)

@@ -38,8 +38,8 @@ def server(serving: bool = False) -> Generator[str]:
         return
     if not answers(configured, timeout=10.0):
         raise BarenError(
-            f"no Prefect server answers at PREFECT_API_URL={configured}; start it (make serve), correct the "
-            "address, or unset it to run on a temporary server"
+            f"no Prefect server answers at PREFECT_API_URL={configured}; start it, correct the address, or unset "
+            "it: a temporary server then serves, and `make serve` starts one that stays"
         )
     yield configured
 

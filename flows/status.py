@@ -37,7 +37,7 @@ def _lines(pictures: Mapping[str, Any], recipes: Mapping[str, Any]) -> Iterator[
         yield f"waiting: the last version has not reached {remote}; the next run hands it on"
     last = runs()[-1:]
     yield from (f"last stage: {run.stage}, ended {run.ended}" for run in last)
-    for quiet in silent():
+    for quiet in silent(pictures):
         yield f"silent: {quiet.source} brought nothing new to {quiet.picture_set} for three nights; look at it"
 
 

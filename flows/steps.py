@@ -17,6 +17,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from flows import lock
 from flows.guard import end_group, let_go, on_a_leash
 from flows.history import Run, remember
 from flows.room import require
@@ -214,6 +215,7 @@ def _stage(
             continue
         if outcome == "unchanged":
             return Completed(name="Cached", message="DVC had its results, or what came before made no difference")
+        lock.keep_copy()
         remember(Run(stage, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", round(time.monotonic() - began, 2)))
         return Completed(message=f"{stage} is up to date")
     raise AssertionError("the last try either succeeds or fails")

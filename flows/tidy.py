@@ -148,7 +148,12 @@ def _logs(before: datetime) -> Iterator[Pile]:
 
 def _flow_runs(before: datetime) -> Iterator[Pile]:
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterEndTime
+    from prefect.client.schemas.filters import (
+        ArtifactFilter,
+        ArtifactFilterFlowRunId,
+        FlowRunFilter,
+        FlowRunFilterEndTime,
+    )
 
     ended = FlowRunFilter(end_time=FlowRunFilterEndTime.model_validate({"before_": before}))
 
@@ -156,13 +161,18 @@ def _flow_runs(before: datetime) -> Iterator[Pile]:
         with get_client(sync_client=True) as client:
             while found := client.read_flow_runs(flow_run_filter=ended, limit=PAGE):
                 for run in found:
+                    of_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]))
+                    while artifacts := client.read_artifacts(artifact_filter=of_run, limit=PAGE):
+                        for artifact in artifacts:  # pictures, the most of the database; with a run only its logs go
+                            client.delete_artifact(artifact.id)
                     client.delete_flow_run(run.id)
 
     with get_client(sync_client=True) as client:
         found = client.read_flow_runs(flow_run_filter=ended, limit=PAGE)
     if found:
         count = f"{len(found)}" if len(found) < PAGE else f"{PAGE} or more"
-        yield Pile(f"Prefect: {count} flow runs that ended before {before:%Y-%m-%d}, with their logs", clear)
+        said = f"Prefect: {count} flow runs that ended before {before:%Y-%m-%d}, with their logs and artifacts"
+        yield Pile(said, clear)
 
 
 def _remove(paths: list[Path]) -> None:

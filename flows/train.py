@@ -95,10 +95,13 @@ def replace_models(recipes: Iterable[str], bench: Workbench) -> State[Any]:
 
 def _replace_stale(recipes: list[str], dag: Dag, operations: Operations, bench: Workbench) -> State[Any]:
     """The same for `recipes` whose pictures are up to date in `dag`."""
+    ended = [f"{recipe}: {_settle(recipe, dag, operations, bench)}" for recipe in recipes if _unsettled(recipe, dag)]
+    if ended:
+        dag = ask()
     stale = {recipe for recipe in recipes if f"train@{recipe}" in dag.stale()}
     due = [recipe for recipe in recipes if recipe in stale or _contest(recipe).exists()]
     if not due:
-        return Completed(message="no training is stale")
+        return Completed(message="; ".join(ended) or "no training is stale")
     rivals = {
         recipe: rival
         for recipe in due
@@ -106,7 +109,6 @@ def _replace_stale(recipes: list[str], dag: Dag, operations: Operations, bench: 
     }
     state = _run_trainings(due, rivals, operations, bench)
     changed = ask().changed
-    ended: list[str] = []
     for recipe in due:
         fresh = not {f"train@{recipe}", f"evaluate@{recipe}"} & changed.keys()
         how = _choose(recipe, rivals.get(recipe), operations) if fresh else _unharmed(recipe, rivals.get(recipe))
@@ -114,6 +116,30 @@ def _replace_stale(recipes: list[str], dag: Dag, operations: Operations, bench: 
         _contest(recipe).unlink(missing_ok=True)
     message = "; ".join(ended)
     return Completed(message=message) if state.is_completed() else Failed(message=f"{message}; {state.message}")
+
+
+def _unsettled(recipe: str, dag: Dag) -> bool:
+    """Whether a model is here that a killed run trained and did not judge, and that is stale by now."""
+    if f"train@{recipe}" not in dag.stale() or not _contest(recipe).exists():
+        return False
+    train, rival = f"train@{recipe}", Rival(**read_json(_contest(recipe)))
+    return (MODELS / recipe).exists() and lock.entries().get(train) != rival.blocks[train]
+
+
+def _settle(recipe: str, dag: Dag, operations: Operations, bench: Workbench) -> str:
+    """Judge it before another is trained: else whatever it is worth would paint, and be the next one's rival.
+
+    By its measures of that day, as the rival's are; where the run was killed before those, by today's.
+    """
+    rival, recorded = Rival(**read_json(_contest(recipe))), lock.entries()
+    model = lock.hashes(recorded[f"train@{recipe}"], "outs")
+    measured = model.items() <= lock.hashes(recorded.get(f"evaluate@{recipe}", {}), "deps").items()
+    if measured or walk(dag.only({f"evaluate@{recipe}"}), bench).is_completed():
+        how = _choose(recipe, rival, operations)
+    else:
+        how = _unharmed(recipe, rival)
+    _contest(recipe).unlink(missing_ok=True)
+    return how
 
 
 @dataclass(frozen=True)
@@ -143,7 +169,7 @@ def _contest(recipe: str) -> Path:
 
 
 def judged(recipe: str) -> dict[str, int]:
-    """What the training read whose model was judged last, in bytes by path; nothing where none was."""
+    """What the training read that was judged last, or failed, in bytes by path; nothing where none was."""
     path = _judged(recipe)
     return read_json(path) if path.exists() else {}
 
@@ -205,7 +231,12 @@ def _choose(recipe: str, rival: Rival | None, operations: Operations) -> str:
 
 
 def _unharmed(recipe: str, rival: Rival | None) -> str:
-    """Where a training or its measures failed: the model of before, if there is one."""
+    """Where a training or its measures failed: the model of before, if there is one.
+
+    It counts as judged: what failed for hours would fail every night. The week's run tries it again.
+    """
+    recorded = lock.entries()
+    write_json(_judged(recipe), lock.would_read(f"train@{recipe}", recorded))
     if rival is None:
         put_back([recipe])
         return "not trained"

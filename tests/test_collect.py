@@ -55,14 +55,17 @@ def test_a_source_that_falls_silent_is_noticed_on_the_third_night(
     for number, new in enumerate(nights):
         night = Harvest(f"2030-01-{number + 1:02}T03:00:00Z", "prints", "ukiyoe", new, 0, 0, False)
         remember([night, Harvest(night.night, "full", "flickr", 3 if number == 0 else 0, 0, 0, True)], record)
-    assert [harvest.source for harvest in silent(record)] == (["ukiyoe"] if alarm else [])
+    sets = {"prints": {"scrape": {"use": "ukiyoe"}}, "full": {"scrape": {"use": "flickr"}}}
+    assert [harvest.source for harvest in silent(sets, record)] == (["ukiyoe"] if alarm else [])
+    assert not silent({"full": sets["full"]}, record)  # a set that was taken out is missed no longer
+    assert not silent({**sets, "prints": {"scrape": {"use": "wikiart"}}}, record)
 
 
 def test_nights_that_are_made_up_for_in_one_day_are_one_night(tmp_path: Path) -> None:
     record = tmp_path / "nights.jsonl"
     for day, hour, new in ((1, 3, 5), (9, 3, 0), (9, 4, 0), (9, 5, 0)):
         remember([Harvest(f"2030-01-{day:02}T{hour:02}:00:00Z", "prints", "ukiyoe", new, 0, 0, False)], record)
-    assert not silent(record)
+    assert not silent({"prints": {"scrape": {"use": "ukiyoe"}}}, record)
     now = "2030-01-09T05:01:00Z"
     assert asked_since("2030-01-08T03:00:00Z", now, record) == {"prints"}
     assert not asked_since("2030-01-09T05:00:01Z", now, record)

@@ -255,7 +255,9 @@ def test_what_a_reboot_interrupted_is_begun_again_and_not_a_third_time(server: s
     deployment = post(server, "deployments/", {"name": "rebooted", "flow_id": flow})["id"]
     gone = f"process:{socket.gethostname()}:1:0"  # no process began at the first tick of the machine
     running = {"type": "RUNNING"}
-    interrupted = post(server, f"deployments/{deployment}/create_flow_run", {"tags": [gone], "state": running})
+    due = {"name": "Scheduled", "type": "SCHEDULED", "state_details": {"scheduled_time": "2030-01-06T05:00:00Z"}}
+    interrupted = post(server, f"deployments/{deployment}/create_flow_run", {"tags": [gone], "state": due})
+    post(server, f"flow_runs/{interrupted['id']}/set_state", {"state": running, "force": True})
     by_hand = post(server, "flow_runs/", {"flow_id": flow, "tags": [gone], "state": running})
     asked = {"deployments": {"id": {"any_": [deployment]}}}
     said: list[str] = []
@@ -264,6 +266,7 @@ def test_what_a_reboot_interrupted_is_begun_again_and_not_a_third_time(server: s
         assert {f"{run.id}" for run in found} == {interrupted["id"], by_hand["id"]}
         begin_again(found, said.append)
         [again] = [run for run in post(server, "flow_runs/filter", asked) if run["state_type"] == "SCHEDULED"]
+        assert again["expected_start_time"][:16] == "2030-01-06T05:00"  # before the nights that it delayed
         assert said[-1] == f"{again['name']} does again what {interrupted['name']} was interrupted in"
         post(server, f"deployments/{deployment}/create_flow_run", {"tags": [gone, *again["tags"]], "state": running})
         begin_again(mark_departed(said.append), said.append)

@@ -136,6 +136,10 @@ def test_the_doctor_misses_keys_and_a_contact(here: Path, monkeypatch: pytest.Mo
     sets = {"photos": {"scrape": scrape}, "museum": {"scrape": {**scrape, "site": "museum"}}}
     (here / "params.yaml").write_text(yaml.safe_dump({"pictures": sets}, sort_keys=False))
     found = list(doctor._keys())
+    del scrape["contact"]  # which may be left out, like a query
+    sets["drawn"] = {"scrape": {"use": "sample", "limit": 3}}
+    (here / "params.yaml").write_text(yaml.safe_dump({"pictures": sets}, sort_keys=False))
+    assert list(doctor._keys()) == [*found, Finding("keys", "well", "sample has what it needs for drawn")]
     assert [finding.state for finding in found] == ["missing", "missing", "well"]
     assert "pictures.photos.scrape.contact of params.yaml is empty" in found[0].said
     assert "FLICKR_API_KEY" in found[1].said
@@ -278,6 +282,20 @@ def test_painting_scratch_and_dangling_links_can_go_and_what_is_remembered_stays
     assert not any(path.parent.exists() for path in (link, canvas, photograph))
     assert young.exists()
     assert memory.exists()
+
+
+def test_the_pictures_that_a_run_left_in_prefect_go_with_it(server: str) -> None:
+    flow = post(server, "flows/", {"name": "collect"})["id"]
+    done = post(server, "flow_runs/", {"flow_id": flow, "state": {"type": "COMPLETED"}})["id"]
+    post(server, "artifacts/", {"key": "contact-sheet", "data": "a large one", "flow_run_id": done})
+    asked = {"artifacts": {"flow_run_id": {"any_": [done]}}}
+    assert len(post(server, "artifacts/filter", asked)) == 1
+    with temporary_settings({PREFECT_API_URL: server}):
+        [pile] = tidy._flow_runs(datetime.now(UTC) + timedelta(days=1))
+        assert pile.said.endswith("with their logs and artifacts")
+        pile.clear()
+        assert not list(tidy._flow_runs(datetime.now(UTC) + timedelta(days=1)))
+    assert post(server, "artifacts/filter", asked) == []
 
 
 def objects(root: Path) -> set[str]:

@@ -92,6 +92,36 @@ def test_a_training_that_fails_leaves_the_old_model_painting(start: Start, toy: 
     assert code == 1
     assert f"train: {RECIPE}: not trained, so the model before it paints on; train@{RECIPE} failed" in said
     assert painting_now(toy) == '{"swd": 1.0}'
+    (toy / "web").write_text("3")
+    assert finish(start("collect", PHOTOS))[0] == 1  # the set has more than doubled, so the night trains at once
+    (toy / "ran").unlink()
+    code, said = finish(start("collect", PHOTOS))
+    assert code == 0, said
+    assert f"train {RECIPE}" not in read(toy / "ran")  # what failed waits for the week's run, or for more pictures
+
+
+@pytest.mark.timeout(600)
+def test_a_model_that_a_killed_run_did_not_judge_is_judged_before_another_is_trained(start: Start, toy: Path) -> None:
+    params = yaml.safe_load((toy / "params.yaml").read_text())
+    params["recipes"][RECIPE]["train"]["seed"] += 1
+    (toy / "params.yaml").write_text(yaml.safe_dump(params))
+    (toy / "quality").write_text('{"swd": 9.0}')
+    (toy / "slow").write_text(f"evaluate {RECIPE}")
+    (toy / "ran").unlink()
+    killed = start("train")
+    wait_until(lambda: read(toy / "ran").rstrip().endswith(f"train {RECIPE}\nevaluate {RECIPE}"))
+    killed.kill()
+    finish(killed)
+    (toy / "slow").unlink()
+    assert painting_now(toy) == '{"swd": 9.0}'
+    (toy / "web").write_text("3")  # the night after: the model is stale before it was ever judged
+    assert run("dvc", "repro", "--force", "-s", f"scrape@{PHOTOS}", cwd=toy).returncode == 0
+    (toy / "quality").write_text('{"swd": 8.0}')
+    code, said = finish(start("train"))
+    assert code == 0, said
+    assert f"train: {RECIPE}: the new model is worse (swd 9, was 1), so the old one paints on" in said
+    assert f"{RECIPE}: the new model is worse (swd 8, was 1), so the old one paints on" in said
+    assert painting_now(toy) == '{"swd": 1.0}'
 
 
 @pytest.mark.timeout(600)
