@@ -18,7 +18,6 @@ from tasks.scrape.address import MUSEUM
 from tasks.scrape.clock import Clock
 from tasks.scrape.museum.faults import Fault
 from tasks.scrape.museum.server import Answer, Asked, Museum
-from tasks.scrape.pace import Pace
 from tasks.scrape.source import Manners
 from tasks.scrape.web import PoliteWeb
 
@@ -97,13 +96,6 @@ def test_a_page_is_asked_for_once_while_the_batch_is_open(web: PoliteWeb, museum
     assert len(museum.log) == 1
 
 
-def test_the_hourly_budget_is_kept(clock: FakeClock) -> None:
-    pace = Pace("host", 0.0, 10, clock)
-    for _ in range(25):
-        pace.turn()
-    assert 7_200 <= clock.time < 7_300
-
-
 @pytest.mark.parametrize("kind", ["429", "503"])
 @pytest.mark.parametrize("as_date", [False, True])
 def test_retry_after_is_waited_for(web: PoliteWeb, museum: Museum, clock: FakeClock, kind: str, as_date: bool) -> None:
@@ -138,28 +130,6 @@ def test_a_wait_beyond_the_end_of_dates_is_a_year(web: PoliteWeb, museum: Museum
         web.json(f"{URL}/a")
     assert met.value.until is not None
     assert 365 <= (met.value.until - datetime.now(UTC)).days <= 367
-
-
-@pytest.mark.parametrize(
-    "told", ["²", "-1", "soon", "Mon, 01 Jan 99999 00:00:00 GMT", "Mon, 01 Jan 2026 0:0:0 +9999999"]
-)
-def test_a_wait_that_makes_no_sense_is_none(told: str, clock: FakeClock) -> None:
-    assert session_module._seconds(told, clock) in (None, 0.0)
-
-
-def test_who_waits_for_a_turn_asks_no_more_once_the_host_has_had_enough(clock: FakeClock) -> None:
-    pace = Pace("host", 1.0, None, clock)
-    sent = pace.turn()
-
-    def sleep(seconds: float) -> None:
-        clock.time += seconds
-        with pytest.raises(Exhausted):
-            pace.too_many(sent, 0, 3_600)
-
-    clock.sleep = sleep  # type: ignore[method-assign]
-    with pytest.raises(Exhausted, match="host gives no more until"):
-        pace.turn()
-    assert isinstance(pace.broken, Exhausted)
 
 
 def test_what_never_answers_is_given_up_after_a_few_tries(web: PoliteWeb, museum: Museum) -> None:
@@ -211,6 +181,21 @@ def test_a_picture_that_says_noai_is_refused(web: PoliteWeb, museum: Museum, tmp
     museum.faults.append(Fault("noai"))
     with pytest.raises(PictureRefused, match="X-Robots-Tag noai"):
         web.picture(f"{URL}/a.jpg", tmp_path / "part", 10**7, no)
+
+
+def test_a_picture_that_says_noai_after_a_word_to_another_robot_is_refused(clock: FakeClock, tmp_path: Path) -> None:
+    class Says(Plain):
+        def answer(self, asked: Asked) -> Answer:
+            return replace(super().answer(asked), headers={"X-Robots-Tag": "otherbot: noindex", "x-robots-tag": "noai"})
+
+    with Museum([Says()]) as museum:
+        web = PoliteWeb(
+            Manners(hosts=(HOST,), robots=False), contact="x", pages=tmp_path, opened=datetime.now(UTC), clock=clock,
+            museum_port=museum.port,
+        )  # fmt: skip
+        with pytest.raises(PictureRefused, match="X-Robots-Tag noai"):
+            web.picture(f"{URL}/a.jpg", tmp_path / "part", 10**7, no)
+        web.close()
 
 
 @pytest.mark.parametrize("kind", ["truncated", "reset", "slow", "500"])

@@ -2,6 +2,7 @@
 
 import ipaddress
 import socket
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -23,7 +24,6 @@ def require_host(url: str, hosts: tuple[str, ...] | None) -> str:
     Gone where the address makes no sense and so will never lead anywhere.
     """
     try:
-        url.encode()  # half a character can be sent nowhere
         parts = urlsplit(url)
         host, _ = (parts.hostname or "").lower(), parts.port  # a port is read, and may be none, only when asked for
     except ValueError as error:
@@ -43,20 +43,32 @@ def is_below(host: str, hosts: tuple[str, ...]) -> bool:
     return any(host == allowed or host.endswith("." + allowed) for allowed in hosts)
 
 
-def whole(url: str, params: Any) -> str:
-    """The address as it is asked for, `params` (as requests takes them) in its query; Gone where it can be none."""
-    if not params:
-        return url
-    prepared = requests.PreparedRequest()
+def whole(url: str, params: Any = None) -> str:
+    """The address as it is asked for, `params` (as requests takes them) in its query; Gone where it can be none.
+
+    Whatever is looked at before asking must be looked at in this one: requests resolves /../, and takes another host
+    than urlsplit does out of what only looks like an address.
+    """
+    prepared, before, asked = requests.PreparedRequest(), "", url
     try:
-        prepared.prepare_url(url, params)
+        url.encode()  # half a character can be sent nowhere
+        while asked != before:  # /%2e%2e/ becomes /../ and then nothing, and it will be prepared once more
+            before = asked
+            prepared.prepare_url(before, params)
+            asked, params = prepared.url or before, None
     except (requests.RequestException, UnicodeError) as error:
         raise Gone(f"{shown(url)} is no address of the web ({error}) and was not asked for") from error
-    return prepared.url or url
+    return asked
 
 
-def onward(url: str, location: str) -> str:
-    """Where `url` sends one on to; Gone where that is no address."""
+def onward(url: str, response: requests.Response) -> str | None:
+    """Where the answer to `url` sends one on to, None where it does not; Gone where that is no address."""
+    location = response.headers.get("Location")
+    if not (location and response.is_redirect):
+        return None
+    response.close()
+    with suppress(UnicodeError):  # headers are read as Latin-1, and most of what is not ASCII in them is UTF-8
+        location = location.encode("latin-1").decode()
     try:
         return urljoin(url, location)
     except ValueError as error:

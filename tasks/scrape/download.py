@@ -11,9 +11,9 @@ import requests
 
 from tasks.errors import NoRoom, PictureRefused, Transient
 from tasks.files import read_json, write_json
-from tasks.scrape.address import shown
+from tasks.scrape.address import shown, whole
 from tasks.scrape.robots import forbids
-from tasks.scrape.session import BROKEN_OFF, TRIES, PoliteSession, Refuse
+from tasks.scrape.session import BROKEN_OFF, TRIES, PoliteSession, Refuse, each
 from tasks.scrape.slow import why_broken
 
 CHUNK = 1 << 18  # bytes
@@ -35,6 +35,7 @@ def download(session: PoliteSession, url: str, part: Path, max_bytes: int, refus
     Raises PictureRefused ("too many bytes", X-Robots-Tag, or what `refuse` says of the URL it ends at), NoRoom, and
     what PoliteSession raises; Transient where the answer broke off, or crawled, every time.
     """
+    url = whole(url)
     if reason := refuse(url):
         raise PictureRefused(reason, shown(url))
     why = ""
@@ -61,7 +62,7 @@ class _Short(Exception):
 def _once(session: PoliteSession, url: str, part: Path, max_bytes: int, refuse: Refuse) -> Fetched:
     left, headers = _resume(part, url)
     with session.get(url, stream=True, headers=headers, refuse=refuse) as response:  # type: ignore[call-arg]
-        if word := forbids(response.headers.get("X-Robots-Tag", "")):
+        if word := next(filter(None, map(forbids, each(response, "X-Robots-Tag"))), None):
             raise PictureRefused(f"X-Robots-Tag {word}", shown(url))
         have = left if response.status_code == 206 and _goes_on(response, left) else 0
         promised = _promised(response)

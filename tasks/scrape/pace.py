@@ -1,6 +1,7 @@
 """How fast one host is asked: its pause, its hourly budget, slower when it says so, and no more when it has had enough.
 
-All threads share the pace of a host; each reserves its turn under a lock and waits outside it.
+All threads share the pace of a host; each reserves its turn under a lock and waits outside it. A turn that the host
+has since asked us to wait past is lost, and another is taken.
 """
 
 import random
@@ -25,7 +26,7 @@ class Pace:
     def __init__(self, host: str, pause: float, per_hour: int | None, clock: Clock) -> None:
         self.host, self._clock, self._per_hour = host, clock, per_hour
         self.pause = self._gap = pause
-        self._next = self._slowed = clock.now() - 1e9
+        self._next = self._slowed = self._not_before = clock.now() - 1e9
         self._sent: deque[float] = deque()
         self._lock = threading.Lock()
         self._given_up = self._broken_off = 0
@@ -35,22 +36,23 @@ class Pace:
         """The host asked for this many seconds between two requests."""
         with self._lock:
             self.pause = max(self.pause, pause)
+            self._next += max(0.0, pause - self._gap)  # also after what was asked already
             self._gap = max(self._gap, pause)
 
     def turn(self) -> float:
         """Wait for the next turn; gives its time. Raises what broke the host's patience or ours."""
-        with self._lock:
-            if self.broken is not None:
-                raise self.broken
-            turn = max(self._clock.now(), self._next, self._budget())
-            self._next = turn + self._gap
-            if self._per_hour is not None:
-                self._sent.append(turn)
-        while (wait := turn - self._clock.now()) > 0:
-            self._clock.sleep(wait)
-        if self.broken is not None:  # meanwhile
-            raise self.broken
-        return turn
+        while True:
+            with self._lock:
+                turn = self._reserved()
+            while (wait := turn - self._clock.now()) > 0:
+                self._clock.sleep(wait)
+            with self._lock:
+                if self.broken is not None:  # meanwhile
+                    raise self.broken
+                if turn >= self._not_before:
+                    return turn
+                if self._per_hour is not None:
+                    self._sent.remove(turn)
 
     def answered(self) -> None:
         """The host gave what was asked."""
@@ -68,7 +70,7 @@ class Pace:
             raise spent
         with self._lock:
             now = self._clock.now()
-            self._next = max(self._next, now + wait)
+            self._not_before = max(self._not_before, now + wait)
             if sent > self._slowed:  # not what was already under way when we last slowed down
                 slower = max(self._gap * SLOWER, FIRST_SLOWER)
                 self._gap = min(slower, max(self.pause * SLOWEST, FIRST_SLOWEST))
@@ -101,6 +103,16 @@ class Pace:
                 f"{self.host} failed {ENOUGH} requests in a row, the last with: {what}; "
                 "what was fetched stays, run it again later"
             )
+
+    def _reserved(self) -> float:
+        """The time of the next turn, which is then nobody else's."""
+        if self.broken is not None:
+            raise self.broken
+        turn = max(self._clock.now(), self._next, self._not_before, self._budget())
+        self._next = turn + self._gap
+        if self._per_hour is not None:
+            self._sent.append(turn)
+        return turn
 
     def _budget(self) -> float:
         """The earliest time at which the hour's budget has room."""

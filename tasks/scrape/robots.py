@@ -55,6 +55,7 @@ class Robots:
 
 
 EVERYTHING = Robots()
+RULES = ("allow", "disallow", "crawl-delay")
 MOST = 512_000  # bytes of a robots.txt that are read, as many as the standard asks for
 
 
@@ -73,7 +74,7 @@ def read_robots(text: str) -> Robots:
             naming = True
             for name in names:
                 groups.setdefault(name, [])
-        else:
+        elif key in RULES:  # any other line, of a sitemap say, stands in no group and ends none
             naming = False
             for name in names:
                 groups[name].append((key, value))
@@ -83,13 +84,13 @@ def read_robots(text: str) -> Robots:
 
 
 def forbids(tag: str) -> str | None:
-    """The word of an X-Robots-Tag that keeps us off, or None; words said to another robot do not concern us."""
+    """The word of one X-Robots-Tag that keeps us off, or None; words said to another robot do not concern us."""
     agent = ""
     for said in re.split(r"[,\s]+", VALUED.sub("", tag.lower())):
         word, colon, rest = said.partition(":")
         if colon and word not in NOT_FOR_US and not word.isdecimal():  # the hour of a date is no robot either
             agent, word = word, rest
-        if agent in ("", AGENT) and word in NOT_FOR_US:
+        if agent in ("", "*", AGENT) and word in NOT_FOR_US:
             return word
     return None
 

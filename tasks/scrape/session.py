@@ -1,8 +1,9 @@
 """A requests.Session with manners: whoever is handed it (flickrapi, say) paces, waits and retries without knowing."""
 
+import re
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -33,6 +34,7 @@ HOPS = 5  # redirects followed
 MAX_PAGE = 20_000_000  # bytes of an answer that is no picture, unpacked; the longest listing is a hundredth of it
 TIMEOUT = (10.0, 30.0)  # seconds to connect, and between two bytes
 STAYS = "what was fetched stays, run it again later"
+NUMBER = re.compile(r"\s*[0-9]*\.?[0-9]+\s*")
 LATER = (408, 425, 500, 502, 504)  # and 429 and 503, which also slow everybody down
 
 Refuse = Callable[[str], str | None]
@@ -74,15 +76,12 @@ class PoliteSession(requests.Session):
         """The answer to one request, redirects followed host by host; one for a picture comes with a `refuse`."""
         hosts = None if self.manners.anywhere and refuse is not None else self.hosts
         for _ in range(HOPS + 1):
-            host = require_host(url, hosts)
             url = whole(url, kwargs.pop("params", None))  # robots.txt speaks of the query too
-            self._require_robots(url, host)
+            self._require_robots(url, require_host(url, hosts))
             response = self._persist(method, url, *args, **kwargs)
-            location = response.headers.get("Location")
-            if not (location and response.is_redirect):
+            if (further := onward(url, response)) is None:
                 return response
-            response.close()
-            url = onward(url, location)
+            url = further
             if refuse is not None and (reason := refuse(url)):
                 raise PictureRefused(reason, shown(url))
             if method == "POST" and response.status_code in (301, 302, 303):
@@ -162,7 +161,7 @@ class PoliteSession(requests.Session):
                 return response
             why = f"status {status}"
             challenged = response.headers.get("cf-mitigated") == "challenge"
-            retry_after = _seconds(response.headers.get("Retry-After"), self.clock)
+            retry_after = _longest(each(response, "Retry-After"), self.clock)
             said = self._said(response) if is_below(host, self.hosts) else ""
             response.close()
             if said and (explained := self._explain(shown(url), status, said)) is not None:
@@ -216,12 +215,12 @@ class PoliteSession(requests.Session):
         """
         for hop in range(HOPS + 1):
             try:
+                url = whole(url)
                 require_host(url, hosts)
                 with self._persist("GET", url, stream=True) as response:
-                    location = response.headers.get("Location")
-                    if not (location and response.is_redirect):
+                    if (further := onward(url, response)) is None:
                         return read_robots(_start(response, MOST))
-                    url = onward(url, location)
+                    url = further
             except Gone:
                 return EVERYTHING
             except Blocked as error:  # at a place we were sent to, that is not the host's own no
@@ -265,12 +264,20 @@ def _start(response: requests.Response, most: int) -> str:
     return body[:most].decode("utf-8", "replace")
 
 
-def _seconds(retry_after: str | None, clock: Clock) -> float | None:
-    """Retry-After in seconds, whether it gives them or a date; None where it makes no sense."""
-    if retry_after is None:
-        return None
-    if retry_after.strip().isdecimal():  # isdigit takes a raised two as well, of which float makes nothing
-        return float(retry_after)
+def each(response: requests.Response, header: str) -> list[str]:
+    """What a header says, each time that it stands there; requests joins them, and they may speak of several things."""
+    return [*response.raw.headers.getlist(header)]
+
+
+def _longest(told: Iterable[str], clock: Clock) -> float | None:
+    """The longest of all waits that Retry-After asks for."""
+    return max((wait for text in told if (wait := _seconds(text, clock)) is not None), default=None)
+
+
+def _seconds(retry_after: str, clock: Clock) -> float | None:
+    """Retry-After in seconds, whether it gives them, once or more, or a date; None where it makes no sense."""
+    if numbers := [float(part) for part in retry_after.split(",") if NUMBER.fullmatch(part)]:
+        return max(numbers)
     try:
         when = parsedate_to_datetime(retry_after)
     except (TypeError, ValueError, OverflowError):
