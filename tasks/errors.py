@@ -9,6 +9,7 @@
     |   |-- Exhausted            a quota is spent; `until` says when to come back
     |   `-- ShapeChanged         the page or the answer no longer looks as it did; never taken for "no results"
     |-- PictureRefused           one picture is not to be used; `reason` is the name it is counted under
+    |   `-- TooLarge             it has more bytes or pixels than `bound`, which a person may raise
     |-- ShardError               shards that are damaged, foreign or too few
     |-- CheckpointError          a checkpoint that is damaged, or of another recipe, size or version
     |-- TrainingFailed           a loss that exploded, memory that ran out, a network that collapsed
@@ -67,6 +68,14 @@ class PictureRefused(BarenError):
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
         self.detail = detail
+
+
+class TooLarge(PictureRefused):
+    """It has more bytes or pixels than `bound`: a smaller rendition may do, or a higher bound."""
+
+    def __init__(self, reason: str, detail: str, bound: int) -> None:
+        super().__init__(reason, detail)
+        self.bound = bound
 
 
 class ShardError(BarenError):

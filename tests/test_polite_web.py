@@ -1,5 +1,6 @@
 """The polite client against the museum's faults: it waits, tries again, gives up in words, and loses nothing."""
 
+import hashlib
 import io
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from tasks.errors import BarenError, Blocked, Exhausted, Gone, PictureRefused, ShapeChanged, Transient
+from tasks.files import write_json
+from tasks.scrape import download
 from tasks.scrape import pace as pace_module
 from tasks.scrape import session as session_module
 from tasks.scrape.address import MUSEUM
@@ -219,9 +222,65 @@ def test_what_broke_off_is_asked_on_from_there_also_by_a_later_run(
     got = web.picture(f"{URL}/a.jpg", tmp_path / "part", 10**7, no)
     assert (tmp_path / "part").read_bytes() == BODY
     assert museum.log[-1].headers["Range"].startswith("bytes=")
-    import hashlib
-
     assert got.sha256 == hashlib.sha256(BODY).hexdigest()
+
+
+class Ranging(Plain):
+    """Answers a question for the rest of a picture as `how` says."""
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+
+    def answer(self, asked: Asked) -> Answer:
+        whole, end = super().answer(asked), len(BODY) - 1
+        start = int(asked.headers.get("Range", "bytes=0-")[6:-1])
+        if not start:
+            return whole
+        status, body, said = {
+            "unsatisfied": (416, b"", f"bytes */{end + 1}"),
+            "unsaid": (206, BODY, ""),
+            "all of it": (206, BODY, f"bytes 0-{end}/{end + 1}"),
+            "later on": (206, BODY[start + 9 :], f"bytes {start + 9}-{end}/{end + 1}"),
+            "a piece": (206, BODY[start : start + 200_000], f"bytes {start}-{start + 199_999}/{end + 1}"),
+        }[self.how]
+        return Answer(body, "image/jpeg", status, {"Content-Range": said} if said else {})
+
+
+@pytest.mark.parametrize("how", ["unsatisfied", "unsaid", "all of it", "later on", "a piece"])
+def test_an_answer_that_is_not_the_rest_is_never_taken_for_it(how: str, clock: FakeClock, tmp_path: Path) -> None:
+    with Museum([Ranging(how)]) as museum:
+        web = PoliteWeb(
+            Manners(hosts=(HOST,), robots=False), contact="x", pages=tmp_path, opened=datetime.now(UTC), clock=clock,
+            museum_port=museum.port,
+        )  # fmt: skip
+        museum.faults.append(Fault("truncated", times=1))
+        got = web.picture(f"{URL}/a.jpg", tmp_path / "part", 10**7, no)
+        assert (tmp_path / "part").read_bytes() == BODY
+        assert got.sha256 == hashlib.sha256(BODY).hexdigest()
+        assert len(museum.log) == (5 if how == "a piece" else 3)
+        assert web.session.broken() is None
+        web.close()
+
+
+def test_killed_as_another_file_begins_nothing_of_the_old_one_is_left_in_it(
+    web: PoliteWeb, museum: Museum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def note_and_die(path: Path, told: object) -> None:
+        write_json(path, told)
+        raise Killed
+
+    part = tmp_path / "part"
+    part.write_bytes(b"old" * 100_000)
+    write_json(part.with_suffix(".json"), {"url": f"{URL}/a.jpg", "validator": '"of the old one"'})
+    with monkeypatch.context() as patch:
+        patch.setattr(download, "write_json", note_and_die)
+        with pytest.raises(Killed):
+            web.picture(f"{URL}/a.jpg", part, 10**7, no)
+    web.picture(f"{URL}/a.jpg", part, 10**7, no)
+    assert part.read_bytes() == BODY
 
 
 def test_a_body_without_end_is_refused_before_it_fills_the_disk(

@@ -288,6 +288,20 @@ def test_ukiyoe_falls_back_to_the_scaled_picture_and_asks_details_on_demand(tmp_
     assert {row.origin.date for row in rows.values()} == {"2026"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "outcome", "asked"), [("noai", "refused", ["images"]), ("wrong extension", "kept", ["images", "scaled"])]
+)
+def test_a_picture_that_is_not_to_be_learned_from_is_not_taken_in_another_size(
+    kind: Any, outcome: str, asked: list[str], tmp_path: Path
+) -> None:
+    museum = museum_of(3)
+    museum.faults.append(Fault(kind, "/images/work-00001"))
+    rows = {row.id: row for row in collect(tmp_path / "raw", museum, "ukiyoe")}
+    assert rows["ukiyoe.museum:demo/work-00001"].outcome == outcome
+    paths = [one.path for one in museum.log if "work-00001" in one.path]
+    assert [next(part for part in path.split("/") if part in ("images", "scaled")) for path in paths] == asked
+
+
 @pytest.mark.parametrize("listing", [{"search": "", "artist": "nne-3"}, {"search": "", "source": "metro"}])
 def test_ukiyoe_lists_by_artist_and_by_source(listing: dict[str, Any], tmp_path: Path) -> None:
     assert collect(tmp_path / "raw", museum_of(40), "ukiyoe", **listing)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from tasks.errors import NoRoom, PictureRefused, Transient
+from tasks.errors import NoRoom, PictureRefused, TooLarge, Transient
 from tasks.files import read_json, write_json
 from tasks.scrape.address import shown, whole
 from tasks.scrape.robots import forbids
@@ -32,8 +32,8 @@ class Fetched:
 def download(session: PoliteSession, url: str, part: Path, max_bytes: int, refuse: Refuse) -> Fetched:
     """Fetch `url` into `part`; what an earlier try left there is asked on by Range, if the server vouches for it.
 
-    Raises PictureRefused ("too many bytes", X-Robots-Tag, or what `refuse` says of the URL it ends at), NoRoom, and
-    what PoliteSession raises; Transient where the answer broke off, or crawled, every time.
+    Raises PictureRefused (X-Robots-Tag, or what `refuse` says of the URL it ends at), TooLarge ("too many bytes"),
+    NoRoom, and what PoliteSession raises; Transient where the answer broke off, or crawled, every time.
     """
     url = whole(url)
     if reason := refuse(url):
@@ -56,7 +56,7 @@ def download(session: PoliteSession, url: str, part: Path, max_bytes: int, refus
 
 
 class _Short(Exception):
-    """Fewer bytes than were promised."""
+    """Fewer bytes than were promised, or others than were asked for."""
 
 
 def _once(session: PoliteSession, url: str, part: Path, max_bytes: int, refuse: Refuse) -> Fetched:
@@ -64,14 +64,17 @@ def _once(session: PoliteSession, url: str, part: Path, max_bytes: int, refuse: 
     with session.get(url, stream=True, headers=headers, refuse=refuse) as response:  # type: ignore[call-arg]
         if word := next(filter(None, map(forbids, each(response, "X-Robots-Tag"))), None):
             raise PictureRefused(f"X-Robots-Tag {word}", shown(url))
-        have = left if response.status_code == 206 and _goes_on(response, left) else 0
-        promised = _promised(response)
-        if promised is not None and have + promised > max_bytes:
-            raise PictureRefused("too many bytes", f"{have + promised:,}")
-        noted = have > 0 or _remember(response, part, url, forget=left > 0)
+        if response.status_code == 416 or (response.status_code == 206 and not _goes_on(response, left)):
+            _notes(part).unlink(missing_ok=True)  # so that the next try asks for all of it
+            raise _Short(f"status {response.status_code}, and not from byte {left:,} on")
+        have = left if response.status_code == 206 else 0
+        promised = _promised(response, have)
+        if promised is not None and promised > max_bytes:
+            raise TooLarge("too many bytes", f"{promised:,}", max_bytes)
+        noted = have > 0 or _remember(response, part, url)
         digest, size = _write(response, part, have, max_bytes)
-        if promised is not None and size < have + promised:
-            raise _Short(f"{size:,} of {have + promised:,} bytes")
+        if promised is not None and size < promised:
+            raise _Short(f"{size:,} of {promised:,} bytes")
     if noted:
         _notes(part).unlink(missing_ok=True)
     return Fetched(part, digest, size, response.url)
@@ -87,7 +90,7 @@ def _write(response: requests.Response, part: Path, have: int, max_bytes: int) -
             for chunk in response.iter_content(CHUNK):
                 size += len(chunk)
                 if size > max_bytes:
-                    raise PictureRefused("too many bytes", f"more than {max_bytes:,}")
+                    raise TooLarge("too many bytes", f"more than {max_bytes:,}", max_bytes)
                 digest.update(chunk)
                 file.write(chunk)
     except OSError as error:
@@ -112,26 +115,37 @@ def _resume(part: Path, url: str) -> tuple[int, dict[str, str]]:
     return 0, plain
 
 
-def _remember(response: requests.Response, part: Path, url: str, forget: bool) -> bool:
-    """Note what vouches that later bytes belong to the same file; False where nothing does, or it is not worth it."""
-    if forget:
-        _notes(part).unlink()
+def _remember(response: requests.Response, part: Path, url: str) -> bool:
+    """Note what vouches that later bytes belong to the same file; False where nothing does, or it is not worth it.
+
+    What lies there of another file goes first: a kill in between must not leave its bytes under these notes.
+    """
+    part.write_bytes(b"")
+    _notes(part).unlink(missing_ok=True)
     etag = response.headers.get("ETag", "")
     validator = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified")
-    if not validator or (_promised(response) or 0) <= CHUNK:  # what comes in one piece
+    if not validator or (_promised(response, 0) or 0) <= CHUNK:  # what comes in one piece
         return False
     write_json(_notes(part), {"url": url, "validator": validator})
     return True
 
 
 def _goes_on(response: requests.Response, have: int) -> bool:
-    match = re.match(r"bytes ([0-9]{1,18})-", response.headers.get("Content-Range", ""))
+    match = _range(response)
     return match is not None and int(match[1]) == have
 
 
-def _promised(response: requests.Response) -> int | None:
+def _promised(response: requests.Response, have: int) -> int | None:
+    """How many bytes the whole file has, `have` of which are here already; a part may say it of more than itself."""
+    if response.status_code == 206 and (match := _range(response)) is not None and match[2].isdecimal():
+        return int(match[2])
     text = response.headers.get("Content-Length", "")
-    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) and "Content-Encoding" not in response.headers else None
+    known = re.fullmatch(r"[0-9]{1,18}", text) and "Content-Encoding" not in response.headers
+    return have + int(text) if known else None
+
+
+def _range(response: requests.Response) -> re.Match[str] | None:
+    return re.match(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)", response.headers.get("Content-Range", ""))
 
 
 def _notes(part: Path) -> Path:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import Blocked, Gone, NoRoom, PictureRefused, SourceError
+from tasks.errors import Blocked, Gone, NoRoom, PictureRefused, SourceError, TooLarge
 from tasks.scrape.look import Seen, look
 from tasks.scrape.settings import Scrape
 from tasks.scrape.source import Item, Source
 from tasks.scrape.web import PoliteWeb
+
+BROKEN = ("not a picture", "cut short")  # what a rendition may be and the next one not
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Fetched:
 
 
 def fetch(item: Item, source: Source[Any], web: PoliteWeb, path: Path, settings: Scrape) -> Fetched:
-    """The best rendition of the item that is to be had, in `path`.
+    """The best rendition of the item that is to be had, in `path`; where the site refuses one, it refuses the picture.
 
     Raises PictureRefused where it is never to be asked for again, SourceError where a later run may have more luck.
     """
@@ -43,14 +45,14 @@ def fetch(item: Item, source: Source[Any], web: PoliteWeb, path: Path, settings:
             if web.session.broken() is not None:
                 raise
             error = blocked
+        except TooLarge as refused:
+            error = refused
         except PictureRefused as refused:
-            error = PictureRefused(refused.reason, refused.detail) if _final(refused) else _page_instead(path, refused)
+            if refused.reason not in BROKEN:
+                raise
+            error = _page_instead(path, refused)
     assert error is not None, "an item has at least one shot"
     raise error
-
-
-def _final(refused: PictureRefused) -> bool:
-    return refused.reason not in ("not a picture", "cut short")
 
 
 def _page_instead(path: Path, refused: PictureRefused) -> Exception:
@@ -68,7 +70,7 @@ def _local(item: Item, path: Path, settings: Scrape) -> Fetched:
     assert item.bytes_of is not None
     data = item.bytes_of()
     if len(data) > settings.max_bytes:
-        raise PictureRefused("too many bytes", f"{len(data):,}")
+        raise TooLarge("too many bytes", f"{len(data):,}", settings.max_bytes)
     try:
         path.write_bytes(data)
     except OSError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from tasks import MOST_PIXELS
-from tasks.errors import PictureRefused
+from tasks.errors import PictureRefused, TooLarge
 
 ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND"}
 SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "TIFF": "tif", "BMP": "bmp", "AVIF": "avif"}
@@ -31,7 +31,7 @@ def look(path: Path, max_pixels: int, *, whole: bool = False) -> Seen:
     """Read the header of the picture in `path`; no pixel is decoded.
 
     Where `whole` is asked for, a JPEG or PNG must have its end, which it lacks after a Content-Length that lied.
-    Raises PictureRefused: "not a picture", "too many pixels", "cut short".
+    Raises PictureRefused, "not a picture" or "cut short", and TooLarge, "too many pixels".
     """
     with path.open("rb") as file:
         seen = _header(file, max_pixels)
@@ -46,11 +46,11 @@ def _header(file: BinaryIO, max_pixels: int) -> Seen:
         with image.open(file, formats=FORMATS) as picture:
             kind, (width, height) = picture.format or "", picture.size
     except image.DecompressionBombError as error:
-        raise PictureRefused("too many pixels", str(error)) from error
+        raise TooLarge("too many pixels", str(error), MOST_PIXELS) from error
     except (OSError, ValueError, SyntaxError, EOFError, OverflowError, RuntimeError, struct.error) as error:
         raise PictureRefused("not a picture", str(error)) from error
     if width * height > max_pixels:
-        raise PictureRefused("too many pixels", f"{width} x {height}")
+        raise TooLarge("too many pixels", f"{width} x {height}", max_pixels)
     kind = "JPEG" if kind == "MPO" else kind  # a JPEG with more pictures behind it
     return Seen(kind.lower(), SUFFIXES[kind], width, height)
 

@@ -46,7 +46,8 @@ Explain = Callable[
 
 
 class PoliteSession(requests.Session):
-    """Every request of one source goes through here; an answer that comes back is good (status below 400).
+    """Every request of one source goes through here; an answer that comes back is good (status below 400), but for a
+    range that the file does not have (416).
 
     Raises Transient (tried TRIES times), Gone (404, 410), Blocked (401, 403, 451, robots.txt, a foreign or private
     host, a challenge), Exhausted (told to wait longer than we would), PictureRefused where `refuse` knows the target,
@@ -156,7 +157,7 @@ class PoliteSession(requests.Session):
                 self.clock.sleep(pace.jitter(attempt))
                 continue
             status = response.status_code
-            if status < 400:
+            if status < 400 or (status == 416 and "Range" in (kwargs.get("headers") or {})):
                 pace.answered()
                 return response
             why = f"status {status}"
