@@ -61,6 +61,7 @@ class Scraped:
     width: int = 0
     height: int = 0
     format: str = ""  # "jpeg", "png", ... by the bytes, not by the name
+    bound: int = 0  # of a refusal for its size, how many bytes or pixels were allowed; raised, it is asked for again
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,8 @@ def as_json(row: Scraped | Prepared | Packed) -> dict[str, Any]:
     """The row as JSON can hold it."""
     # Not dataclasses.asdict: it copies every value, and ledgers have 100,000 rows.
     known = {**vars(row), "origin": vars(row.origin)}
+    if not known.get("bound", True):
+        del known["bound"]  # most rows have none, and read as they did before there was one
     crop = known.get("crop")
     return known if crop is None else {**known, "crop": vars(crop)}
 

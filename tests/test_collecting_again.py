@@ -3,10 +3,11 @@
 import contextlib
 import io
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,9 +40,11 @@ class Night:
     """One run of a source on what hangs in the museum then."""
 
     def __init__(
-        self, use: str, shown: Sequence[Work], now: datetime, limit: int = 10_000, fault: Fault | None = None
+        self, use: str, shown: Sequence[Work], now: datetime, limit: int = 10_000, fault: Fault | None = None,
+        query: Mapping[str, Any] | None = None, **bounds: int,
     ) -> None:  # fmt: skip
-        settings = scrape.Scrape(use=use, limit=limit, site="museum", query=SOURCES[use].query)
+        asked = {**SOURCES[use].query, **(query or {})}
+        settings = scrape.Scrape(use=use, limit=limit, site="museum", query=asked, **bounds)
         with Museum([SITES[use](shown)]) as museum:
             museum.faults += [fault] if fault else []
             collecting.collect(
@@ -166,6 +169,56 @@ def test_whatever_comes_in_whatever_nights_nothing_is_missed(use: str, seed: int
         night = Night(use, shown, now, limit=draw.choice((100, 260, 400, 10_000)))
         assert night.pictures <= len(night.kept)
     assert len(Night(use, shown, now + DAY).kept) == len(shown)
+
+
+@pytest.mark.parametrize("use", SITES)
+@pytest.mark.parametrize("bound", ["max_pixels", "max_bytes"])
+def test_what_a_bound_refused_is_asked_for_again_once_it_is_raised_and_only_then(use: str, bound: str) -> None:
+    shown = [replace(work, read=lambda read=work.read, n=n: read() + bytes(n % 2)) for n, work in enumerate(works(70))]
+    small, large = (500 if bound == "max_pixels" else len(shown[0].read())), 10_000
+    first = Night(use, shown, FIRST, **{bound: small})
+    refused = [row for row in first.rows if row.outcome == "refused"]
+    assert 0 < len(refused) < 70
+    assert {row.bound for row in refused} == {small}
+    assert Night(use, shown, FIRST + DAY, **{bound: small}).pictures == 0
+    assert Night(use, shown, FIRST + 2 * DAY, **{bound: small - 1}).pictures == 0
+    raised = Night(use, shown, FIRST + 3 * DAY, **{bound: large})
+    assert (raised.pictures, len(raised.kept)) == (len(refused), 70)
+    again = Night(use, shown, FIRST + 4 * DAY, **{bound: large})
+    assert (again.pictures, again.listings) == (0, 1)
+
+
+def test_what_a_bound_refused_another_query_does_not_take_over_once_it_is_raised() -> None:
+    first = Night("flickr", works(9), FIRST, max_pixels=500)
+    refused = {row.id for row in first.rows if row.outcome == "refused"}
+    assert refused
+    night = Night("flickr", works(9), FIRST + DAY, query={"uploaded_after": 1}, max_pixels=10_000)
+    assert (night.pictures, len(night.kept)) == (len(refused), 9)
+
+
+def test_a_refusal_that_notes_no_bound_stays_one() -> None:
+    first = Night("flickr", works(9), FIRST, max_pixels=500)
+    rows = Path("raw/items/00001.jsonl")
+    assert rows.read_text().count('"bound":500') == sum(row.outcome == "refused" for row in first.rows)
+    rows.write_text(rows.read_text().replace('"bound":500,', ""))  # as rows were before
+    assert Night("flickr", works(9), FIRST + DAY, max_pixels=10_000).pictures == 0
+
+
+def test_photos_that_are_uploaded_before_a_date_to_come_are_found_as_they_come() -> None:
+    shown, query = works(5), {"uploaded_before": int((FIRST + 90 * DAY).timestamp())}
+    Night("flickr", shown, FIRST, query=query)
+    for day in (1, 30, 80):
+        now = FIRST + day * DAY
+        shown = [*shown, *uploaded(now, shown, 5)]
+        assert len(Night("flickr", shown, now, query=query).kept) == len(shown)
+
+
+def test_a_later_batch_asks_for_no_photos_of_before_the_date_that_is_asked_for() -> None:
+    after = int((FIRST - timedelta(hours=1)).timestamp())
+    old, new = uploaded(FIRST - timedelta(hours=2), [], 5), uploaded(FIRST, works(5), 5)
+    shown = [*old, *new]
+    assert len(Night("flickr", shown, FIRST, query={"uploaded_after": after}).kept) == 5
+    assert Night("flickr", shown, FIRST + DAY, query={"uploaded_after": after}).pictures == 0
 
 
 class Busy(Elsewhere):

@@ -56,7 +56,8 @@ def collect(
     if notice := source.notice(query):
         progress.say(f"scrape {picture_set}: {notice}")
     journal = scratch_folder("scrape", picture_set, "open")
-    ledger = Ledger(out, journal, query_fingerprint(source, query, settings), now())
+    bounds = {"too many bytes": settings.max_bytes, "too many pixels": settings.max_pixels}
+    ledger = Ledger(out, journal, query_fingerprint(source, query, settings), now(), bounds)
     with ExitStack() as stack:
         clock = clock or Clock(progress.check)
         web = open_web(source, query, settings, journal / "pages", ledger.opened(), clock, stack, museum, progress.say)

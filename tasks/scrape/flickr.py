@@ -82,11 +82,12 @@ class Flickr(Source[FlickrQuery]):
     def discover(self, query: FlickrQuery, web: Web, cursor: Mapping[str, Any] | None) -> Iterator[Item | Mark]:
         """Every photo of the search, window of upload dates by window; a mark after each page."""
         search, seen, in_vain = _search_with(web), set[str](), 0
-        newest = query.uploaded_before or int(web.opened().timestamp())
+        opened = int(web.opened().timestamp())
+        newest = min(query.uploaded_before or opened, opened)  # what is to come is read when it has come
         windows = [(a, b) for a, b in cursor["windows"]] if cursor else [(query.uploaded_after, newest)]
         page: int = cursor["page"] if cursor else 1
         if cursor and cursor["newest"] < newest:  # an earlier batch read up to there; what it began, begins again
-            windows, page = [*windows, (cursor["newest"] + 1 - LATE, newest)], 1
+            windows, page = [*windows, (max(query.uploaded_after, cursor["newest"] + 1 - LATE), newest)], 1
         while windows:
             first, last = windows[-1]
             found = search(_asked(query, first, last, page))

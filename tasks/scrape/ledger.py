@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import PictureRefused
+from tasks.errors import PictureRefused, TooLarge
 from tasks.files import (
     canonical_json,
     no_half_file,
@@ -48,9 +48,13 @@ class Batch:
 class Ledger:
     """The rows of one picture set, as the present query sees them."""
 
-    def __init__(self, out: Path, journal: Path, query: str, now: datetime) -> None:
-        """Open `out`; go on in the batch that `journal` holds, or open the next one at `now`."""
+    def __init__(self, out: Path, journal: Path, query: str, now: datetime, bounds: Mapping[str, int]) -> None:
+        """Open `out`; go on in the batch that `journal` holds, or open the next one at `now`.
+
+        `bounds`: how large a picture may be, by the reason for which a larger one is refused.
+        """
         self.out, self.query, self._journal, self._lines = out, query, journal, journal / "rows.jsonl"
+        self._bounds = bounds
         self.cursor: Mapping[str, Any] | None = None
         self._cleared = journal.with_name("cleared")  # a journal whose batch is closed, while it is removed
         if self._cleared.exists():
@@ -96,7 +100,9 @@ class Ledger:
     def settled(self, id: str) -> bool:
         """Whether nothing more is to be done about `id`: a failed picture is tried again by the next batch."""
         row = self._present.get(id)
-        return row is not None and (row.outcome != "failed" or row.batch == self.batch.batch)
+        if row is None or self._may_now(row):
+            return False
+        return row.outcome != "failed" or row.batch == self.batch.batch
 
     def has(self, id: str) -> bool:
         """Whether the picture is kept for the present query."""
@@ -110,7 +116,7 @@ class Ledger:
     def adopt(self, id: str) -> bool:
         """Take over what another query of this set already settled about `id`; False where none did."""
         row = self._elsewhere.get(id)
-        if row is None or row.outcome == "failed":
+        if row is None or row.outcome == "failed" or self._may_now(row):
             return False
         self._write(dataclasses.replace(row, batch=self.batch.batch, query=self.query))
         return True
@@ -144,18 +150,19 @@ class Ledger:
 
     def refuse(self, id: str, origin: Origin, group: str, refused: PictureRefused) -> None:
         """Remember that the picture is never to be asked for again."""
-        self._write(Scraped(id, self.batch.batch, self.query, "refused", refused.reason, origin, group))
+        bound = refused.bound if isinstance(refused, TooLarge) else 0
+        self._write(Scraped(id, self.batch.batch, self.query, "refused", refused.reason, origin, group, bound=bound))
 
     def fail(self, id: str, origin: Origin, group: str, reason: str) -> None:
         """Remember that the picture did not come this time; the next batch asks again."""
-        if id not in self._present:
+        if id not in self._present or self._may_now(self._present[id]):
             self._write(Scraped(id, self.batch.batch, self.query, "failed", reason, origin, group))
 
     def mark(self, mark: Mark) -> None:
         """Everything the source yielded so far is settled; a run that is killed begins again here."""
         self.cursor = mark.cursor
         self._lasting = mark.cursor if mark.lasting else None
-        told = {"cursor": dict(mark.cursor), "query": self.query, "lasting": mark.lasting}
+        told = {"cursor": dict(mark.cursor), "query": self.query, "lasting": mark.lasting, "bounds": self._bounds}
         write_json(self._journal / "mark.json", told)
 
     def close(self, told: Mapping[str, Any]) -> None:
@@ -174,7 +181,7 @@ class Ledger:
             write_json_lines(self.out / "batches.jsonl", (dataclasses.asdict(batch) for batch in batches))
         if self._lasting is not None:
             rows = sha256_rows(self.out / ITEMS)
-            told = {"cursor": dict(self._lasting), "query": self.query, "rows": rows}
+            told = {"cursor": dict(self._lasting), "query": self.query, "rows": rows, "bounds": self._bounds}
             write_json(self._marks, {**told, "since": self._since, "until": self.batch.opened})
         self._clear()
 
@@ -194,7 +201,7 @@ class Ledger:
 
         Not where a picture failed lately, which must be found once more to be tried again, nor when everything has not
         been read for long: what a site moves behind a mark would else never be seen. Nor where a clock that ran ahead
-        made the mark: no site is read up to then.
+        made the mark: no site is read up to then. Nor where a bound was raised since.
         """
         if not self._marks.exists():
             return self.batch.opened
@@ -202,12 +209,21 @@ class Ledger:
         lately = {one.batch for one in _closed(self.out) if timedelta(0) <= self._since_then(one.opened) < HOPE}
         failed = any(row.outcome == "failed" and row.batch in lately for row in self._present.values())
         ahead = self._since_then(marked.get("until", marked["since"])) < timedelta(0)
-        if marked["query"] != self.query or failed or ahead or self._since_then(marked["since"]) > READ_ANEW:
+        anew = failed or ahead or self._raised(marked)
+        if marked["query"] != self.query or anew or self._since_then(marked["since"]) > READ_ANEW:
             return self.batch.opened
         if not _closed(self.out) or marked["rows"] != sha256_rows(self.out / ITEMS):
             return self.batch.opened
         self.cursor = self._lasting = marked["cursor"]
         return marked["since"]
+
+    def _may_now(self, row: Scraped) -> bool:
+        """Whether the row refuses a picture for a size that is allowed by now."""
+        return 0 < row.bound < self._bounds.get(row.reason, 0)
+
+    def _raised(self, marked: Mapping[str, Any]) -> bool:
+        """Whether a bound is higher than when the mark was made: what it refused lies before the mark."""
+        return any(bound < self._bounds.get(reason, 0) for reason, bound in marked.get("bounds", {}).items())
 
     def _since_then(self, moment: str) -> timedelta:
         return self.opened() - datetime.fromisoformat(moment)
@@ -230,7 +246,7 @@ class Ledger:
 
     def _go_on(self) -> None:
         mark = self._journal / "mark.json"
-        if mark.exists() and (marked := read_json(mark))["query"] == self.query:
+        if mark.exists() and (marked := read_json(mark))["query"] == self.query and not self._raised(marked):
             self.cursor = marked["cursor"]
             self._lasting = marked["cursor"] if marked["lasting"] else None
         if not self._lines.exists():
