@@ -89,6 +89,16 @@ def test_a_note_nested_without_end_says_nothing(tmp_path: Path) -> None:
         assert [member.about for member in members.members(root)] == [About()]
 
 
+def test_links_that_lead_nowhere_or_to_each_other_cost_themselves_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(picture(1))
+    for link, to in {"b": "c", "c": "b", "d": "d", "e": "not there", "f": "a"}.items():
+        (tmp_path / f"{link}.jpg").symlink_to(tmp_path / f"{to}.jpg")
+    nowhere = "link leads nowhere"
+    assert taken(tmp_path) == {
+        "a.jpg": "", "b.jpg": nowhere, "c.jpg": nowhere, "d.jpg": nowhere, "e.jpg": nowhere, "f.jpg": ""
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(("value", "tags"), [(5, ("5",)), (True, ()), ({"sea": 1}, ("sea",)), (["a", 1], ("a", "1"))])
 def test_tags_may_be_anything(value: Any, tags: tuple[str, ...]) -> None:
     assert About.read({"tags": value}) == About(tags=tags)

@@ -16,7 +16,7 @@ import pytest
 
 from tasks.errors import BarenError, ParamsError
 from tasks.rows import Scraped
-from tasks.scrape import members, table
+from tasks.scrape import folder, members, table
 from tasks.scrape.museum.faults import Fault
 from tasks.scrape.museum.server import Museum
 from tasks.scrape.registry import find
@@ -123,6 +123,37 @@ def test_a_class_folder_is_a_tag_and_its_table_may_be_hugging_faces(brought: Any
     Path("mine/metadata.csv").write_text("file_name,text\ncats/1.jpg,A cat\n")
     rows = brought("folder", path="mine", metadata="mine/metadata.csv")
     assert {(row.origin.tags, row.origin.title) for row in rows} == {(("cats",), "A cat"), (("dogs",), "2")}
+
+
+@pytest.mark.parametrize("unpacked", [False, True])
+@pytest.mark.parametrize("file", ["faces/1.jpg", "faces\\1.jpg"])
+def test_a_table_beside_an_archive_is_of_the_archive_whatever_lies_beside_it_too(
+    file: str, unpacked: bool, brought: Any
+) -> None:
+    lay({"faces.zip": zipped({"faces/1.jpg": picture(1)}), **({"faces/1.jpg": picture(1)} if unpacked else {})}, "sub")
+    Path("sub/about.csv").write_text(f"file,author\n{file},Ran\n")
+    (row,) = brought("folder", path="sub/faces.zip", metadata="sub/about.csv")
+    assert row.origin.author == "Ran"
+    if unpacked:
+        (row,) = brought("folder", path="sub/faces", metadata="sub/about.csv")
+        assert row.origin.author == "Ran"
+
+
+def test_a_table_that_names_none_of_the_pictures_is_told_of() -> None:
+    lay({"a/1.jpg": picture(1), "a/2.jpg": picture(2)})
+    Path("about.csv").write_text(f"file,author\nb/1.jpg,Ran\n{'x' * 300}.jpg,Ran\n")
+    said: list[str] = []
+    query = folder.FolderQuery(path="mine", metadata="about.csv")
+    for found in folder.pictures(Path("mine"), "mine", query, said.append):
+        assert found.author == ""
+        break  # enough were read
+    assert said == [
+        "about.csv names none of the pictures that were read (it begins with 'b/1.jpg', they with 'a/1.jpg'), so "
+        "nothing it says is used; correct its column `file`"
+    ]
+    Path("about.csv").write_text("file,author\na/2.jpg,Ran\n")
+    assert [item.author for item in folder.pictures(Path("mine"), "mine", query, said.append)] == ["", "Ran"]
+    assert len(said) == 1
 
 
 def test_a_table_beside_pictures_is_no_picture_and_a_data_set_may_call_its_own_as_it_likes(brought: Any) -> None:
@@ -285,6 +316,13 @@ def test_a_list_that_cannot_be_read_is_one_sentence(name: str, data: bytes, word
     Path(name).write_bytes(data)
     with pytest.raises(BarenError, match=words):
         brought("url_list", path=name)
+
+
+def test_half_a_character_in_an_address_costs_that_row_alone(brought: Any) -> None:
+    urls = [json.loads(f'"{PLACE}/{name}.jpg"') for name in ("1", r"\ud83d", "2")]
+    Path("list.jsonl").write_text("".join(json.dumps({"url": url}) + "\n" for url in urls))
+    rows = brought("url_list", path="list.jsonl")
+    assert sorted(row.outcome for row in rows) == ["failed", "kept", "kept"]
 
 
 def test_a_parquet_list_with_a_missing_column_says_what_it_has(brought: Any) -> None:

@@ -53,4 +53,4 @@ class Archive(Source[ArchiveQuery]):
                 f"{query.url} gave neither a .zip nor a .tar nor a .parquet (a page to log in at, perhaps); "
                 "download the archive by hand and say `use: folder` with its path"
             )
-        yield from pictures(file, query.url, query)
+        yield from pictures(file, query.url, query, web.say)

@@ -12,6 +12,7 @@ from bs4 import BeautifulSoup
 from pydantic import model_validator
 
 from tasks.errors import Blocked, ShapeChanged, SourceError, Transient
+from tasks.scrape.shape import taken_apart
 from tasks.scrape.source import Item, Manners, Mark, Shot, Source, Web
 from tasks.settings import Settings
 
@@ -26,6 +27,7 @@ BUSY = (
 )  # fmt: skip
 LOST = ("filemissing", "filehidden")  # said of a file that has a page and no bytes for us; it has no address either
 SAID = "Artist|LicenseShortName|LicenseUrl|DateTimeOriginal|ObjectName"
+ANSWER = "an answer of Wikimedia Commons"
 MUST = "its API changed, tasks/scrape/commons.py must follow"
 
 
@@ -73,15 +75,13 @@ class Commons(Source[CommonsQuery]):
         return key.partition("-")[0]
 
 
+@taken_apart(ANSWER, MUST)
 def read_answer(answer: Any, query: CommonsQuery) -> list[Item]:
     """The pictures of one answer; ShapeChanged where it is none as we know it. No "query" is no result."""
-    try:
-        pages = sorted(answer.get("query", {}).get("pages", []), key=lambda page: page.get("index", 0))
-        described = [(page, info) for page in pages for info in page.get("imageinfo", ())[:1]]
-        there = [(page, info) for page, info in described if not any(info.get(lost) for lost in LOST)]
-        return [_item(page, info, query.width) for page, info in there if info["mime"] in MIMES]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ShapeChanged(f"an answer of Wikimedia Commons lacks {error}; {MUST}") from error
+    pages = sorted(answer.get("query", {}).get("pages", []), key=lambda page: page.get("index", 0))
+    described = [(page, info) for page in pages for info in page.get("imageinfo", ())[:1]]
+    there = [(page, info) for page, info in described if not any(info.get(lost) for lost in LOST)]
+    return [_item(page, info, query.width) for page, info in there if info["mime"] in MIMES]
 
 
 def _item(page: Mapping[str, Any], info: Mapping[str, Any], width: int) -> Item:
@@ -118,10 +118,11 @@ def _plain(html: Any) -> str:
     return " ".join(page.get_text().split())
 
 
+@taken_apart(ANSWER, MUST)
 def _further(answer: Mapping[str, Any]) -> Mapping[str, str | int] | None:
     """What the next request must carry; None at the end, and where the search ends for everybody."""
     further = answer.get("continue")
-    return None if further is None or int(further.get("gsroffset") or 0) > CAP - PER_PAGE else further
+    return None if further is None or int(further.get("gsroffset") or 0) > CAP - PER_PAGE else dict(further)
 
 
 def _asked(query: CommonsQuery) -> dict[str, str | int]:
@@ -152,6 +153,7 @@ def _ask(web: Web, asked: Mapping[str, str | int]) -> Any:
     raise problem
 
 
+@taken_apart(ANSWER, MUST)
 def _problem(error: Mapping[str, Any]) -> SourceError:
     """The API's errors, which come with status 200, in our words."""
     code, info = str(error.get("code", "")), str(error.get("info", ""))

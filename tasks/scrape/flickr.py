@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from tasks.errors import Blocked, Gone, ShapeChanged, SourceError, Transient
 from tasks.scrape.session import STAYS
+from tasks.scrape.shape import taken_apart
 from tasks.scrape.source import Item, Manners, Mark, Shot, Source, Web
 from tasks.scrape.web import kept_out, trap_in
 from tasks.settings import Settings
@@ -27,6 +28,7 @@ EXTRAS = (
     "license,date_upload,date_taken,owner_name,tags,media,path_alias,o_dims,original_format,"
     "url_o,url_6k,url_5k,url_4k,url_3k,url_k,url_h,url_l,url_c,url_z"
 )
+MUST = "its API changed, tasks/scrape/flickr.py must follow"
 SIZES = EXTRAS.split("url_")[1:]
 
 _CC = "https://creativecommons.org/"
@@ -123,19 +125,15 @@ class Found:
     """One page of a search."""
 
     def __init__(self, answer: Mapping[str, Any]) -> None:
-        try:
+        with taken_apart("Flickr's answer", MUST):
             body = answer["photos"]
             self.total, self.pages = int(body["total"]), int(body["pages"])
-            self.photos: list[Mapping[str, Any]] = list(body["photo"] or [])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ShapeChanged(
-                f"Flickr's answer lacks {error}; its API changed, tasks/scrape/flickr.py must follow"
-            ) from error
+            self.photos: list[Mapping[str, Any]] = [{**photo} for photo in body["photo"] or []]
 
 
 def read_photo(photo: Mapping[str, Any], group: str, web: Web) -> Item:
     """What Flickr says of one photo; ShapeChanged where it lacks what it always had."""
-    try:
+    with taken_apart("a photo of Flickr's", MUST):
         id, owner = str(photo["id"]), str(photo["owner"])
         shots = [
             Shot(str(photo[f"url_{size}"]), int(photo.get(f"width_{size}") or 0), int(photo.get(f"height_{size}") or 0))
@@ -145,10 +143,6 @@ def read_photo(photo: Mapping[str, Any], group: str, web: Web) -> Item:
         if not shots:
             shots = [Shot(web.at(f"https://live.staticflickr.com/{photo['server']}/{id}_{photo['secret']}_b.jpg"))]
         licence, licence_url = LICENCES.get(int(photo.get("license") or 0), ("unknown", ""))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ShapeChanged(
-            f"a photo of Flickr's lacks {error}; its API changed, tasks/scrape/flickr.py must follow"
-        ) from error
     return Item(
         key=id,
         page=web.at(f"https://www.flickr.com/photos/{photo.get('pathalias') or owner}/{id}"),

@@ -5,7 +5,7 @@ understood as they lie there.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import unquote
@@ -44,18 +44,16 @@ class Folder(Source[FolderQuery]):
 
     def discover(self, query: FolderQuery, web: Web, cursor: Mapping[str, Any] | None) -> Iterator[Item | Mark]:
         """Every picture that is wanted, in the order of names (of a .tar: in its own order)."""
-        return pictures(place(query.path, self.name), query.path, query)
+        return pictures(place(query.path, self.name), query.path, query, web.say)
 
 
-def pictures(root: Path, shown: str, layout: Layout) -> Iterator[Item]:
-    """The pictures in `root`, which people know as `shown`."""
+def pictures(root: Path, shown: str, layout: Layout, say: Callable[[str], None]) -> Iterator[Item]:
+    """The pictures in `root`, which people know as `shown`; `say` is told of a table that names none of them."""
     wanted, there = {_plain(word) for word in layout.only}, set[str]()
-    base = root if root.is_dir() else Path()
     sidecar = Sidecar({})
     if layout.metadata:
-        sidecar = Sidecar.read(place(layout.metadata, "metadata"), base, layout.encoding)
-    for member in members(root):
-        about = sidecar.rows.get(member.name, member.about)
+        sidecar = Sidecar.read(place(layout.metadata, "metadata"), root, layout.encoding)
+    for member, about in _described(root, sidecar, layout.metadata, say):
         tags = tuple(dict.fromkeys((*PurePosixPath(member.name).parts[:-1], *about.tags)))
         there.update(tags)
         if not wanted or wanted & {_plain(tag) for tag in tags}:
@@ -63,6 +61,21 @@ def pictures(root: Path, shown: str, layout: Layout) -> Iterator[Item]:
     if wanted and there and not wanted & {_plain(tag) for tag in there}:
         some = ", ".join(sorted(there)[:MANY])
         raise ParamsError(f"{shown} has no pictures called {' or '.join(layout.only)}; it has: {some}; correct `only`")
+
+
+def _described(root: Path, sidecar: Sidecar, table: str, say: Callable[[str], None]) -> Iterator[tuple[Member, About]]:
+    """Each picture and what is known of it; a table that names none is told of, however soon enough were read."""
+    first, named = "", False
+    try:
+        for member in members(root):
+            first, named = first or member.name, named or member.name in sidecar.rows
+            yield member, sidecar.rows.get(member.name, member.about)
+    finally:
+        if sidecar.rows and first and not named:
+            say(
+                f"{table} names none of the pictures that were read (it begins with {next(iter(sidecar.rows))!r}, they "
+                f"with {first!r}), so nothing it says is used; correct its column `file`"
+            )
 
 
 def _item(member: Member, about: About, tags: tuple[str, ...], shown: str, layout: Layout) -> Item:

@@ -17,7 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 from bs4 import BeautifulSoup
 
 from tasks.errors import Blocked, ShapeChanged, SourceError
-from tasks.scrape.source import Item, Shot
+from tasks.scrape.shape import taken_apart
+from tasks.scrape.source import Item, Shot, mended
 from tasks.scrape.web import trap_in
 
 MUST = "save the page again, or let tasks/scrape/google_pages.py follow"
@@ -36,13 +37,16 @@ class Answer:
 
 def read_saved(data: bytes, name: str) -> list[Item]:
     """The pictures of a saved page; `name` is what it is called in an error."""
-    text = _unpacked(data)
+    with taken_apart(name, MUST):
+        text = _unpacked(data)
     trap = trap_in(text) or ("/sorry/" if "/sorry/" in text[:2_000] else None)
     if trap is not None:
         raise Blocked(f"{name} is a page that keeps machines out ({trap!r}); save the result page that comes behind it")
     for pattern, read in SHAPES.items():
         if re.search(pattern, text[:200_000], re.IGNORECASE):
-            if items := read(text, name):
+            with taken_apart(name, MUST):
+                items = read(text, name)
+            if items:
                 return items
             raise SourceError(f"{name} is a result page without a single picture; remove it, or save another")
     raise ShapeChanged(f"{name} is no result page as we know one: neither {' nor '.join(SHAPES)} was found; {MUST}")
@@ -55,7 +59,7 @@ def read_cells(text: str, name: str) -> list[Item]:
         try:
             cell, _ = json.JSONDecoder().raw_decode(text, begin.start())
             thumbnail, picture = cell[2], cell[3]
-        except (ValueError, LookupError):
+        except (ValueError, LookupError, RecursionError):
             continue
         if not (_is_picture(thumbnail) and _is_picture(picture)):
             continue
@@ -79,7 +83,7 @@ def read_app(text: str, name: str) -> list[Item]:
     """Answers for Google's own app, of 2022 to 2026; the only ones that may name the author."""
     try:
         answer, _ = json.JSONDecoder().raw_decode(text, text.index('{"ischj"'))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ShapeChanged(f'{name} holds no whole {{"ischj": ...}} ({error}); {MUST}') from error
     items: list[Item] = []
     for row in need(answer, name, "ischj", "metadata"):
@@ -116,16 +120,17 @@ def read_cse(answer: Any, name: str) -> Answer:
         raise ShapeChanged(
             f"{name} is an error of Google's and no result page: {need(answer, name, 'error', 'message')}"
         )
-    asked = need(answer, name, "queries", "request")[0]
-    count = int(need(asked, name, "count"))
-    rows = need(answer, name, "items") if count else []
     items: list[Item] = []
-    for row in rows:
-        picture = need(row, name, "image")
-        items += found(
-            str(need(row, name, "link")), str(need(picture, name, "contextLink")), str(row.get("title") or ""), "",
-            picture.get("width"), picture.get("height"),
-        )  # fmt: skip
+    with taken_apart(name, MUST):
+        asked = need(answer, name, "queries", "request")[0]
+        count = int(need(asked, name, "count"))
+        rows = need(answer, name, "items") if count else []
+        for row in rows:
+            picture = need(row, name, "image")
+            items += found(
+                str(need(row, name, "link")), str(need(picture, name, "contextLink")), str(row.get("title") or ""), "",
+                picture.get("width"), picture.get("height"),
+            )  # fmt: skip
     return Answer(items, len(rows), bool(answer["queries"].get("nextPage")) or len(rows) >= 10)
 
 
@@ -149,6 +154,7 @@ def found(url: str, page: str, title: str, author: str, width: Any, height: Any)
     """The picture of one result, known by its address for ever; none where it is no address of the web."""
     if not url.startswith(("http://", "https://")):
         return []  # x-raw-image:///..., pictures inside documents
+    url = mended(url)
     shot = Shot(url, width if isinstance(width, int) else 0, height if isinstance(height, int) else 0)
     return [Item(hashlib.sha256(url.encode()).hexdigest()[:20], page, (shot,), title, author)]
 

@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tasks.errors import Blocked, Exhausted, Gone, SourceError
-from tasks.scrape.google_pages import found, need, read_cse
+from tasks.scrape.google_pages import MUST, found, need, read_cse
 from tasks.scrape.pace import exhausted
+from tasks.scrape.shape import taken_apart
 from tasks.scrape.source import Item, Mark, Web
 
 API = "https://customsearch.googleapis.com/customsearch/v1"
@@ -117,16 +118,17 @@ def by_searxng(
 def read_searxng(answer: Any, address: str) -> list[Item]:
     """The pictures of one answer; Blocked where there are none because the engines were kept out."""
     items: list[Item] = []
-    for row in need(answer, address, "results"):
-        width, _, height = str(row.get("resolution") or "").replace("×", "x").partition("x")
-        sizes = (int(side) if (side := text.strip()).isdecimal() else 0 for text in (width, height))
-        items += found(
-            str(need(row, address, "img_src")), str(need(row, address, "url")), str(row.get("title") or ""),
-            str(row.get("author") or ""), *sizes,
-        )  # fmt: skip
-    silent = answer.get("unresponsive_engines") or []
-    if not items and silent:
+    with taken_apart(address, MUST):
+        for row in need(answer, address, "results"):
+            width, _, height = str(row.get("resolution") or "").replace("×", "x").partition("x")
+            sizes = (int(side) if (side := text.strip()).isdecimal() else 0 for text in (width, height))
+            items += found(
+                str(need(row, address, "img_src")), str(need(row, address, "url")), str(row.get("title") or ""),
+                str(row.get("author") or ""), *sizes,
+            )  # fmt: skip
+        silent = answer.get("unresponsive_engines") or []
         told = "; ".join(": ".join(str(part) for part in engine) for engine in silent)
+    if not items and silent:
         raise Blocked(f"{address} found nothing because its engines were kept out ({told}); leave them alone for hours")
     return items
 

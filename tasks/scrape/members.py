@@ -93,7 +93,12 @@ def _in_directory(root: Path) -> Iterator[Member]:
     inside = root.resolve()
     for path in sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES):
         name = _readable(path.relative_to(root).as_posix())
-        if not path.resolve().is_relative_to(inside):
+        try:
+            leads_to = path.resolve(strict=True)
+        except (OSError, RuntimeError):  # the second where links lead to each other, before Python 3.13
+            yield refused(name, "link leads nowhere")
+            continue
+        if not leads_to.is_relative_to(inside):
             yield refused(name, "path leads outside")
         elif path.is_file():
             note = next((note for note in map(path.with_name, _notes(path.name)) if note.is_file()), None)

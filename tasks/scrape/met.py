@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from pydantic import model_validator
 
 from tasks.errors import Gone, ShapeChanged
+from tasks.scrape.shape import taken_apart
 from tasks.scrape.source import Item, Manners, Mark, Shot, Source, Web
 from tasks.settings import Settings
 
@@ -63,24 +64,20 @@ class Met(Source[MetQuery]):
                 yield Mark({"done": number})
 
 
+@taken_apart("a search of the Met", MUST)
 def read_search(answer: Any) -> list[int]:
     """The numbers of the works found; none where the museum says null."""
-    try:
-        total, ids = int(answer["total"]), [int(id) for id in answer["objectIDs"] or ()]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ShapeChanged(f"a search of the Met lacks {error}; {MUST}") from error
+    total, ids = int(answer["total"]), [int(id) for id in answer["objectIDs"] or ()]
     if total and not ids:
         raise ShapeChanged(f"a search of the Met counts {total:,} works and names none (objectIDs); {MUST}")
     return ids
 
 
+@taken_apart("a work of the Met", MUST)
 def read_work(work: Any, query: MetQuery) -> Item | None:
     """What the museum says of one work; None where its picture is not free or not of the wanted kind."""
-    try:
-        id, picture, free = int(work["objectID"]), str(work["primaryImage"] or ""), bool(work["isPublicDomain"])
-        page = str(work.get("objectURL") or f"https://www.metmuseum.org/art/collection/search/{id}")
-    except (KeyError, TypeError, ValueError) as error:
-        raise ShapeChanged(f"a work of the Met lacks {error}; {MUST}") from error
+    id, picture, free = int(work["objectID"]), str(work["primaryImage"] or ""), bool(work["isPublicDomain"])
+    page = str(work.get("objectURL") or f"https://www.metmuseum.org/art/collection/search/{id}")
     kinds = [str(work.get(name) or "") for name in ("classification", "objectName")]
     if not (free and picture) or (query.classification and not set(kinds) & set(query.classification)):
         return None

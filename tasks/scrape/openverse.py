@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from tasks.errors import ShapeChanged
+from tasks.scrape.shape import taken_apart
 from tasks.scrape.source import Item, Manners, Mark, Shot, Source, Web
 from tasks.settings import Settings
 
@@ -78,13 +78,11 @@ class Openverse(Source[OpenverseQuery]):
         )
 
 
+@taken_apart("an answer of Openverse", MUST)
 def read_page(answer: Any, page: int) -> tuple[list[Item], bool]:
     """The pictures of one answer, and whether there is another; ShapeChanged where it is none as we know it."""
-    try:
-        items, pages = [_item(result) for result in answer["results"]], int(answer["page_count"])
-        return items, bool(items) and page < pages
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ShapeChanged(f"an answer of Openverse lacks {error}; {MUST}") from error
+    items, pages = [_item(result) for result in answer["results"]], int(answer["page_count"])
+    return items, bool(items) and page < pages
 
 
 def _item(result: Mapping[str, Any]) -> Item:

@@ -1,6 +1,7 @@
 """What is said of pictures beside them: a table with a row a file, or a .json by each, as gallery-dl writes them."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -55,7 +56,8 @@ class Sidecar:
 
     @classmethod
     def read(cls, path: Path, root: Path, encoding: str = "utf-8") -> Self:
-        """The table in `path`. Its column `file` (or `file_name`) is relative to `root`, or to the table's own folder.
+        """The table in `path`. Its column `file` (or `file_name`) is relative to `root`, a directory or an archive, or
+        where it is a directory to the table's own folder.
 
         Columns it does not know are left alone; ParamsError where it has no such column.
         """
@@ -75,9 +77,11 @@ class Sidecar:
 
 
 def _relative(file: str, table: Path, root: Path) -> str:
+    file = file.replace("\\", "/")  # as tables of Windows have it
     beside = table.parent / file
-    if not (root / file).exists() and beside.is_file() and beside.resolve().is_relative_to(root.resolve()):
-        return beside.resolve().relative_to(root.resolve()).as_posix()
+    with suppress(OSError, ValueError):  # a name that is too long to be one, or a file outside
+        if root.is_dir() and not (root / file).exists() and beside.is_file():
+            file = beside.resolve().relative_to(root.resolve()).as_posix()
     return Path(file).as_posix()
 
 

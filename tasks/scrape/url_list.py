@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from tasks.errors import ParamsError
 from tasks.scrape.members import place, refusal
 from tasks.scrape.sidecar import About
-from tasks.scrape.source import Item, Manners, Mark, Shot, Source, Web
+from tasks.scrape.source import Item, Manners, Mark, Shot, Source, Web, mended
 from tasks.scrape.table import Encoding, Row, is_table, read_table, require_column
 from tasks.settings import Settings
 
@@ -58,7 +58,7 @@ def _rows(path: Path, query: UrlListQuery) -> Iterator[tuple[Path, Row]]:
 
 
 def _item(row: Row, query: UrlListQuery, web: Web) -> Item:
-    url, about = str(row.get(query.url) or "").strip(), About.read({**row, "url": None})
+    url, about = mended(str(row.get(query.url) or "")).strip(), About.read({**row, "url": None})
     key = hashlib.sha256(url.encode()).hexdigest()[:16]
     if not _is_address(url):
         return Item(

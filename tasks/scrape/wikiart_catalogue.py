@@ -12,6 +12,7 @@ from bs4 import BeautifulSoup, Tag
 
 from tasks.errors import Blocked, Gone, ShapeChanged
 from tasks.scrape.address import joined, shown
+from tasks.scrape.shape import taken_apart
 from tasks.scrape.source import Item, Shot, Web
 
 SITE = "https://www.wikiart.org"
@@ -103,10 +104,11 @@ class BySite:
         number = int(further or 1)
         address = f"{SITE}/en/{listing}"
         answer = self._ask(listing, json=2, page=number)
-        rows, count = _need(answer, "Paintings", address) or [], int(_need(answer, "AllPaintingsCount", address))
-        if number == 1 and count and not rows:
-            raise ShapeChanged(f"{address} counts {count:,} works and shows none in Paintings; {MUST}")
-        items = [read_site_work(row, address, self._web.at(SITE)) for row in rows]
+        with taken_apart(address, MUST):
+            rows, count = _need(answer, "Paintings", address) or [], int(_need(answer, "AllPaintingsCount", address))
+            if number == 1 and count and not rows:
+                raise ShapeChanged(f"{address} counts {count:,} works and shows none in Paintings; {MUST}")
+            items = [read_site_work(row, address, self._web.at(SITE)) for row in rows]
         return Page(items, number + 1 if items and number < PAGES else None, count)
 
     def kinds(self, item: Item) -> Mapping[str, Set[str]]:
@@ -141,7 +143,7 @@ class ByApi:
                     yield f"PaintingsByArtist?id={id}"
                 seen.add(id)
                 missing.discard(name)
-            token = unquote(answer.get("paginationToken") or "")
+            token = unquote(str(answer.get("paginationToken") or ""))
             if not (rows and token and answer.get("hasMore")):
                 break
         if missing:
@@ -152,8 +154,9 @@ class ByApi:
         where, _, asked = listing.partition("?")
         address = f"{API}/{listing}"
         answer = self._ask(where, dict(parse_qsl(asked)) | ({"paginationToken": further} if further else {}))
-        items = [read_api_work(row, address, self._web.at(SITE)) for row in _need(answer, "data", address) or []]
-        token = unquote(_need(answer, "paginationToken", address) or "")
+        with taken_apart(address, MUST):
+            items = [read_api_work(row, address, self._web.at(SITE)) for row in _need(answer, "data", address) or []]
+        token = unquote(str(_need(answer, "paginationToken", address) or ""))
         return Page(items, token if _need(answer, "hasMore", address) and token else None)
 
     def kinds(self, item: Item) -> Mapping[str, Set[str]]:
@@ -213,7 +216,8 @@ def _work(row: Row, address: str, page: str) -> Item:
 
 def read_artists(answer: Any, address: str) -> list[str]:
     """The artists of one page, as they stand in addresses."""
-    rows = _need(answer, "Artists", address) or []
+    with taken_apart(address, MUST):
+        rows = [*(_need(answer, "Artists", address) or [])]
     return [str(_need(row, "artistUrl", address)).rpartition("/")[2] for row in rows]
 
 
