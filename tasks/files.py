@@ -50,13 +50,18 @@ def no_half_file(final: Path) -> Generator[Path]:
     temporary = final.with_name(f".{final.name}.{os.getpid()}.part")
     try:
         yield temporary
-        _sync(temporary)
-        temporary.replace(final)
-        _sync(final.parent)
+        give_name(temporary, final)
     except OSError as error:
         raise _no_room(error, final) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def give_name(whole: Path, final: Path) -> None:
+    """Rename what is whole to `final`, in the same folder: on the disk before it has that name, and has it for good."""
+    _sync(whole)
+    whole.replace(final)
+    _sync(final.parent)
 
 
 @contextmanager

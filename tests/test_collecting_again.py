@@ -225,7 +225,7 @@ class Busy(Elsewhere):
     hosts = ("elsewhere.example", "busy.example")
 
 
-def asked(use: str, museum: Museum, after: float, limit: int = 1_000, **query: object) -> int:
+def asked(use: str, museum: Museum, after: float, limit: int = 1_000, to: str = "again", **query: object) -> int:
     """How many requests a run makes that begins `after` seconds from now, also where it ends in an error."""
     clock = FakeClock()
     clock.time = after
@@ -233,7 +233,7 @@ def asked(use: str, museum: Museum, after: float, limit: int = 1_000, **query: o
     before = len(museum.log)
     with museum, contextlib.suppress(Exhausted):
         collecting.collect(
-            "again", settings, Path("raw"), Progress(io.StringIO()), lambda: FIRST, clock=clock,
+            to, settings, Path("raw" if to == "again" else to), Progress(io.StringIO()), lambda: FIRST, clock=clock,
             museum=lambda: Open(museum),
         )  # fmt: skip
     return len(museum.log) - before
@@ -245,10 +245,11 @@ def test_a_site_that_wants_a_day_is_not_asked_before_whoever_starts_us_again() -
     museum.faults.append(Fault("429", "rest/", retry_after=86_400))
     assert asked("flickr", museum, 0) == 1
     assert [asked("flickr", museum, after) for after in (60, 660, 4_260, 86_000)] == [0, 0, 0, 0]
+    assert asked("flickr", museum, 60, to="other") == 0  # nor by another set
     assert asked("flickr", museum, 60, limit=3) == 0  # it has those, and wants nothing
     told = (
         r"^api.flickr.com\S* gives no more until 20\d\d-\d\d-\d\d \d\d:\d\d UTC, as it told an earlier "
-        r"run, so nothing was asked; .* run it again then \(or remove .scratch/scrape-again/waits.json, if .*\)$"
+        r"run, so nothing was asked; .* run it again then \(or remove .scratch/waits.json, if .*\)$"
     )
     with pytest.raises(Exhausted, match=told) as met:
         Night("flickr", works(9), FIRST)
@@ -256,7 +257,7 @@ def test_a_site_that_wants_a_day_is_not_asked_before_whoever_starts_us_again() -
     museum.faults.clear()
     assert asked("flickr", museum, 86_500)
     assert len(list(read_scraped(Path("raw/items")))) == 9
-    assert not Path(".scratch/scrape-again/waits.json").exists()
+    assert not Path(".scratch/waits.json").exists()
 
 
 def test_what_a_clock_told_that_was_years_ahead_holds_no_longer_than_the_site_wanted() -> None:

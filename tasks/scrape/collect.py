@@ -23,6 +23,7 @@ from tasks.errors import (
 from tasks.files import SCRATCH, fingerprint, scratch_folder
 from tasks.progress import Progress
 from tasks.rows import Origin
+from tasks.scrape.alone import alone
 from tasks.scrape.clock import Clock
 from tasks.scrape.fetch import Fetched, fetch
 from tasks.scrape.ledger import Ledger
@@ -63,8 +64,10 @@ def collect(
         web = open_web(source, query, settings, journal / "pages", ledger.opened(), clock, stack, museum, progress.say)
         run = _Run(source, query, web, ledger, settings)
         started = ledger.kept()
-        waits = journal.with_name("waits.json")
-        stack.enter_context(waits_kept(waits, web.session, clock, asking=started < settings.limit))
+        asking = started < settings.limit
+        if asking and settings.site == "web" and web.session.manners.on_the_web:
+            stack.enter_context(_held(source, picture_set, clock, progress))
+        stack.enter_context(waits_kept(SCRATCH / "waits.json", web.session, clock, asking=asking))
         for _ in progress.track(run.newly_kept(), f"scrape {picture_set}", settings.limit, start=started):
             pass
     if ledger.kept() == 0:
@@ -73,6 +76,15 @@ def collect(
     told = {"query": ledger.query, "use": settings.use, "asked": query.model_dump(mode="json"), "limit": settings.limit}
     ledger.close(told)
     _tell(picture_set, ledger, settings.limit, progress)
+
+
+def _held(
+    source: Source[Any], picture_set: str, clock: Clock, progress: Progress
+) -> AbstractContextManager[None]:  # fmt: skip
+    """Hold the source for this set: two that ask it at once would ask its hosts at twice the pace it wants."""
+    who = f"scrape {picture_set}, which asks {source.name} too"
+    lock = SCRATCH / "asking" / f"{source.name}.lock"
+    return alone(lock, clock, who, lambda waiting: progress.say(f"scrape {picture_set}: {waiting}"))
 
 
 def query_fingerprint(source: Source[Any], query: Settings, settings: Scrape) -> str:

@@ -1,13 +1,14 @@
-"""Until when hosts give no more, kept beside a set's journal: no later run asks them before."""
+"""Until when hosts give no more, in one record for all picture sets: no later run asks them before."""
 
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from tasks.errors import Exhausted
 from tasks.files import read_json, write_json
 from tasks.scrape.address import is_below
+from tasks.scrape.alone import alone
 from tasks.scrape.clock import Clock
 from tasks.scrape.pace import A_YEAR
 from tasks.scrape.session import PoliteSession
@@ -19,7 +20,8 @@ def waits_kept(path: Path, session: PoliteSession, clock: Clock, *, asking: bool
 
     Raises Exhausted at once where one of the source's own hosts waits, if the run would be `asking` at all.
     """
-    waits = _read(path, clock.utc())
+    with _record(path):
+        waits = _read(path, clock.utc())
     for host, until in waits.items():
         spent = Exhausted(
             f"{host} gives no more until {until:%Y-%m-%d %H:%M} UTC, as it told an earlier run, so nothing was asked; "
@@ -38,8 +40,15 @@ def waits_kept(path: Path, session: PoliteSession, clock: Clock, *, asking: bool
         raise
     finally:
         told += session.exhausted()
-        waits |= {spent.host: spent.until for spent in told if spent.host and spent.until is not None}
-        _write(path, waits, clock.utc())
+        ours = {spent.host: spent.until for spent in told if spent.host and spent.until is not None}
+        new = {host: until for host, until in ours.items() if waits.get(host) != until}
+        with _record(path):  # which another run may have written meanwhile
+            _write(path, _read(path, clock.utc()) | new, clock.utc())
+
+
+def _record(path: Path) -> AbstractContextManager[None]:
+    """While it is read and written; a moment, so that nobody who wants us to stop is kept waiting."""
+    return alone(path.with_suffix(".lock"), Clock())
 
 
 def _read(path: Path, now: datetime) -> dict[str, datetime]:

@@ -10,8 +10,9 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from tasks.errors import Blocked, ParamsError, Transient
-from tasks.files import write_bytes
+from tasks.files import give_name, write_bytes
 from tasks.scrape.address import MUSEUM, Museum, Public, shown
+from tasks.scrape.alone import alone
 from tasks.scrape.clock import Clock
 from tasks.scrape.download import Fetched, download
 from tasks.scrape.robots import AGENT
@@ -114,13 +115,15 @@ class PoliteWeb:
         self._say(sentence)
 
     def file(self, url: str, max_bytes: int) -> Path:
-        """A file that is no picture, fetched once; resumed where an earlier run broke off."""
+        """A file that is no picture, fetched once, by whoever comes first; resumed where an earlier run broke off."""
         path = self._files / self._page(url, {}).with_suffix(".file").name
-        if not path.exists():
-            part = path.with_suffix(".part")
-            part.parent.mkdir(parents=True, exist_ok=True)
-            self.picture(url, part, max_bytes, lambda url: None)
-            part.replace(path)
+        if path.exists():
+            return path
+        with alone(path.with_suffix(".lock"), self._clock, f"another run, which fetches {shown(url)} too", self._say):
+            if not path.exists():  # still
+                part = path.with_suffix(".part")
+                self.picture(url, part, max_bytes, lambda url: None)
+                give_name(part, path)
         return path
 
     def picture(self, url: str, part: Path, max_bytes: int, refuse: Refuse) -> Fetched:
