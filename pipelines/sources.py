@@ -172,7 +172,7 @@ SOURCE = '''"""{kind}: say in one line what this site is."""
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from tasks.errors import ShapeChanged
+from tasks.scrape.shape import taken_apart
 from tasks.scrape.source import Item, Manners, Mark, Shot, Source, Web
 from tasks.settings import Settings
 
@@ -202,12 +202,10 @@ class {kind}(Source[{kind}Query]):
             yield Mark({{"page": page}})
 
 
+@taken_apart("{name}'s answer", "tasks/scrape/{name}.py must follow")
 def read_page(answer: Any) -> list[Item]:
     """The pictures of one answer; a required field that is missing is a changed site, never "no results"."""
-    try:
-        return [Item(str(row["id"]), row["page"], (Shot(row["url"]),), row.get("title", "")) for row in answer["rows"]]
-    except (KeyError, TypeError) as error:
-        raise ShapeChanged(f"{name}'s answer lacks {{error}}; tasks/scrape/{name}.py must follow") from error
+    return [Item(str(row["id"]), row["page"], (Shot(row["url"]),), row.get("title", "")) for row in answer["rows"]]
 '''
 
 TEST = '''"""{kind}: its pages are read, and a changed one is said."""

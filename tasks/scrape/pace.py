@@ -51,7 +51,7 @@ class Pace:
                     raise self.broken
                 if turn >= self._not_before:
                     return turn
-                if self._per_hour is not None:
+                if turn in self._sent:  # nothing is sent then, so it counts for nothing in the hour's budget
                     self._sent.remove(turn)
 
     def answered(self) -> None:

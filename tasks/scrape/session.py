@@ -34,7 +34,7 @@ HOPS = 5  # redirects followed
 MAX_PAGE = 20_000_000  # bytes of an answer that is no picture, unpacked; the longest listing is a hundredth of it
 TIMEOUT = (10.0, 30.0)  # seconds to connect, and between two bytes
 STAYS = "what was fetched stays, run it again later"
-NUMBER = re.compile(r"\s*[0-9]*\.?[0-9]+\s*")
+NUMBER = re.compile(r"\s*([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*")
 LATER = (408, 425, 500, 502, 504)  # and 429 and 503, which also slow everybody down
 
 Refuse = Callable[[str], str | None]
