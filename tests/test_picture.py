@@ -211,6 +211,22 @@ def test_no_byte_of_an_avif_brings_anything_but_a_refusal(tmp_path: Path) -> Non
     assert refused == {"no picture", "not a picture", "truncated"}
 
 
+@pytest.mark.parametrize("part", [0.6, 0.99])
+def test_a_jpeg_is_cut_short_though_its_thumbnail_is_whole(tmp_path: Path, part: float) -> None:
+    """Cameras put a small JPEG, with an end of its own, before the picture's samples."""
+    small, noise = io.BytesIO(), np.random.default_rng(0).integers(0, 255, (96, 128, 3), np.uint8)
+    banded().save(small, "jpeg")
+    noted = b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0" + small.getvalue()
+    path = saved(tmp_path, "a.jpg", Image.fromarray(noise), exif=noted)
+    whole = path.read_bytes()
+    for behind in (b"", bytes(1_000)):  # some cameras also append what they like
+        path.write_bytes(whole + behind)
+        assert look(path, 10**6, whole=True).format == "jpeg"
+    path.write_bytes(whole[: int(len(whole) * part)])
+    with pytest.raises(PictureRefused, match="cut short"):
+        look(path, 10**6, whole=True)
+
+
 @given(left=st.integers(0, 34), top=st.integers(0, 14))
 def test_a_crop_of_its_own_size_is_copied_not_resampled(left: int, top: int) -> None:
     assert np.array_equal(cut(PICTURE, Crop(left, top, 16, 16, 16)), PICTURE[top : top + 16, left : left + 16])

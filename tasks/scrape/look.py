@@ -12,6 +12,8 @@ from tasks import MOST_PIXELS
 from tasks.errors import PictureRefused, TooLarge
 
 ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND"}
+SCAN = b"\xda"  # the marker of a JPEG's samples
+ALONE = [bytes([code]) for code in (0, 1, *range(0xD0, 0xD9), 255)]  # behind these no length stands
 SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "TIFF": "tif", "BMP": "bmp", "AVIF": "avif"}
 FORMATS = tuple(SUFFIXES)
 QUIET: Final = ("ignore", None, Warning, re.compile(r"PIL\."), 0)  # as Python keeps it; set for all threads at once
@@ -56,12 +58,26 @@ def _header(file: BinaryIO, max_pixels: int) -> Seen:
 
 
 def _require(end: bytes, file: BinaryIO, seen: Seen) -> None:
-    file.seek(max(0, file.seek(0, os.SEEK_END) - 64))
+    start = _first_scan(file) if seen.format == "jpeg" else 0
+    file.seek(max(start, file.seek(0, os.SEEK_END) - 64))
     if end in file.read():
         return
-    file.seek(0)
+    file.seek(start)
     if end not in file.read():  # cameras append what they like
         raise PictureRefused("cut short", f"no end of {seen.format}")
+
+
+def _first_scan(file: BinaryIO) -> int:
+    """Where a JPEG's own samples begin; what is noted before them may hold a thumbnail, with an end of its own."""
+    file.seek(0)
+    before = b""
+    while byte := file.read(1):
+        if before == b"\xff" and byte == SCAN:
+            break
+        if before == b"\xff" and byte not in ALONE:
+            file.seek(int.from_bytes(file.read(2)) - 2, os.SEEK_CUR)
+        before = byte
+    return file.tell()
 
 
 def _pillow() -> Any:
