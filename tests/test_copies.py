@@ -4,6 +4,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -114,6 +115,21 @@ def test_groups_that_share_a_copy_become_one() -> None:
         4,
     )
     assert [row.group for row in rows] == ["a", "a", "a", "s:3"]
+
+
+@pytest.mark.parametrize("distance", [-1, 0, 4])
+def test_the_same_bytes_are_held_out_together_though_both_are_kept(distance: int) -> None:
+    both = [decision(0, 5, sha256="a", by_hand=True), decision(1, 5, sha256="a", by_hand=True), decision(2, 2**40 - 1)]
+    rows = without_copies(both, distance)
+    assert [(row.outcome, row.group) for row in rows] == [("kept", "s:0"), ("kept", "s:0"), ("kept", "s:2")]
+
+
+def test_what_is_alike_is_held_out_together_though_a_person_keeps_both() -> None:
+    """The third is like the other two, which are not like each other."""
+    kept = [decision(n, hash_, area=9 - n, by_hand=True) for n, hash_ in enumerate((0, 0xFF, 0b1111))]
+    assert [(row.outcome, row.group) for row in without_copies(kept, 4)] == [("kept", "s:0")] * 3
+    assert [row.group for row in without_copies(kept, 3)] == ["s:0", "s:1", "s:2"]
+    assert [row.group for row in without_copies(kept, -1)] == ["s:0", "s:1", "s:2"]
 
 
 @given(seed=st.integers(0, 2**32))

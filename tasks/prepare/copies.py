@@ -1,7 +1,7 @@
 """Of pictures that are copies of each other the best is kept; the others are refused, and name it."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,13 +32,15 @@ def without_copies(decisions: Sequence[Decision], distance: int) -> list[Prepare
     Better is larger, then earlier. A copy has the same bytes, or a hash that differs in at most `distance` bits; a
     negative distance keeps all. Pictures of one declared group are variants on purpose, and no copies of each other
     unless their bytes are the same. Groups that share a copy become one, under the earliest's name, so that no copy
-    of a training picture is held out.
+    of a training picture is held out; so do those of copies that are both kept, known by bytes and hash where a
+    person keeps them, by bytes alone under that negative distance.
     """
     kept = [number for number, decision in enumerate(decisions) if decision.first.outcome == "kept"]
-    copies = _copies(decisions, kept, distance) if distance >= 0 else {}
+    copies, alike = _copies(decisions, kept, distance) if distance >= 0 else ({}, [])
+    copied = [(number, better) for number, (better, _) in copies.items()]
     groups = _Groups(decision.first.group for decision in decisions)
-    for number, (better, _) in copies.items():
-        groups.join(decisions[number].first.group, decisions[better].first.group)
+    for one, other in [*_same_bytes(decisions, kept), *alike, *copied]:
+        groups.join(decisions[one].first.group, decisions[other].first.group)
     rows: list[Prepared] = []
     for number, decision in enumerate(decisions):
         group = groups.name(decision.first.group)
@@ -51,26 +53,37 @@ def without_copies(decisions: Sequence[Decision], distance: int) -> list[Prepare
     return rows
 
 
-def _copies(decisions: Sequence[Decision], kept: Sequence[int], distance: int) -> dict[int, tuple[int, str]]:
-    """The number of each copy, with that of the picture it copies and how."""
+def _same_bytes(decisions: Sequence[Decision], kept: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Of the kept pictures, each with the first that has the same bytes."""
+    first: dict[str, int] = {}
+    for number in kept:
+        yield number, first.setdefault(decisions[number].first.sha256, number)
+
+
+def _copies(
+    decisions: Sequence[Decision], kept: Sequence[int], distance: int
+) -> tuple[dict[int, tuple[int, str]], list[tuple[int, int]]]:
+    """The number of each copy, with that of the picture it copies and how; and the pairs a person kept though alike."""
     unique, place = np.unique(np.array([decisions[n].likeness for n in kept], np.uint64), return_inverse=True)
     near = _neighbours(unique, distance)
     stands_for = dict(zip(kept, place.reshape(-1).tolist(), strict=True))
     by_bytes: dict[str, int] = {}
     leaders: dict[int, list[int]] = defaultdict(list)  # unique hash -> the kept pictures that have it
     copies: dict[int, tuple[int, str]] = {}
+    alike: list[tuple[int, int]] = []
     for number in sorted(kept, key=lambda n: (not decisions[n].by_hand, -decisions[n].area, n)):
         decision, own = decisions[number], stands_for[number]
-        alike = [leader for hash_ in (own, *near.get(own, ())) for leader in leaders[hash_]]
-        others = [leader for leader in alike if decisions[leader].first.group != decision.first.group]
+        found = [leader for hash_ in (own, *near.get(own, ())) for leader in leaders[hash_]]
+        others = [leader for leader in found if decisions[leader].first.group != decision.first.group]
         same = by_bytes.setdefault(decision.first.sha256, number)
         if decision.by_hand or (same == number and not others):
             leaders[own].append(number)
+            alike += [(number, other) for other in others]
         elif same != number:
             copies[number] = (same, "duplicate")
         else:
             copies[number] = (others[0], "near duplicate")
-    return copies
+    return copies, alike
 
 
 def _neighbours(unique: Hashes, distance: int) -> Mapping[int, list[int]]:
