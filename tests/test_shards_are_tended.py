@@ -207,6 +207,37 @@ class TestExchange:
         assert shard_set.rows("held_out").tolist() == [6, 7, 8]
         assert shard_set.items[0].id == "imported:train/00000/0.png"
 
+    def test_folders_in_a_tar_tell_pictures_and_splits_apart(self) -> None:
+        """However long their names; each has its own note."""
+        deep = "/".join(["d" * 200] * 4)
+        names = ["train/a.png", "val/b.png", "train/a__b.png", "train/a/b.png", f"train/{deep}/c.png"]
+        with tarfile.open("theirs.tar", "w") as tar:
+            for seed, name in enumerate(names):
+                put(tar, name, png(seed))
+                put(tar, name.replace(".png", ".json"), f'{{"label": {seed}}}'.encode())
+        shards.main(["import", "theirs", "theirs.tar"])
+        shard_set = ShardSet(Path("data/3-shards/theirs"))
+        found = {item.id.removeprefix("imported:theirs/"): row for row, item in enumerate(shard_set.items)}
+        assert found.keys() == set(names)
+        assert [shard_set.items[row].id for row in shard_set.rows("held_out")] == ["imported:theirs/val/b.png"]
+        for seed, name in enumerate(names):
+            np.testing.assert_array_equal(shard_set.read([found[name]])[0], draw(seed)[:SIDE, :SIDE])
+
+    def test_notes_of_ours_are_found_in_the_folders_of_a_tar(self, tiny: Path) -> None:
+        shards.main(["compact", "tiny"])
+        shards.main(["export", "tiny", "imagefolder", "out"])
+        with tarfile.open("packed.tar", "w") as tar:
+            tar.add("out", ".")
+        shards.main(["import", "back", "packed.tar"])
+        assert list(ShardSet(Path("data/3-shards/back")).items) == list(ShardSet(tiny).items)
+
+    def test_a_picture_that_lies_in_a_tar_twice_is_said(self) -> None:
+        with tarfile.open("twice.tar", "w") as tar:
+            put(tar, "a.png", png(1))
+            put(tar, "./a.png", png(2))
+        with pytest.raises(ShardError, match=r"twice.tar holds 2 pictures under 1 ids; remove those that repeat"):
+            shards.main(["import", "new", "twice.tar"])
+
     @pytest.mark.parametrize("kind", ["gz", "xz"])
     @pytest.mark.parametrize("damage", ["cut", "overwritten"])
     def test_a_damaged_tar_is_said(self, kind: str, damage: str) -> None:

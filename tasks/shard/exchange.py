@@ -10,9 +10,10 @@ import io
 import json
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, Literal
 
 from PIL import Image
@@ -36,6 +37,15 @@ TRAIN_NAMES = {"train", "training"}  # folders in which other tools keep the two
 HELD_OUT_NAMES = {"held_out", "val", "valid", "validation", "test"}
 
 Put = Callable[[str, bytes], None]  # writes some bytes under a name
+
+
+@dataclass(frozen=True)
+class Found:
+    """A picture that is to be packed."""
+
+    name: PurePosixPath  # where it lay, in a tree or in a tar
+    path: Path  # where it lies now
+    note: Path | None  # what is said beside it
 
 
 def export_to(shard_set: ShardSet, target: Path, kind: Kind, progress: Progress) -> int:
@@ -74,13 +84,16 @@ def import_from(source: Path, out: Path, settings: Shard, progress: Progress) ->
         raise ShardError(f"{out} is there already; remove it or choose another name for the set")
     if not source.exists():
         raise ShardError(f"{source} is not there; name a folder of pictures, a .tar, or a folder of .tar files")
-    SCRATCH.mkdir(exist_ok=True)
     tars = [source] if source.is_file() else sorted(source.rglob("*.tar"))
+    if not tars:
+        return _pack(list(_in_tree(source)), source, out, settings, progress)
+    SCRATCH.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=SCRATCH, prefix="import-") as unpacked:
-        for tar in progress.track(tars, f"unpacking {source}", unit="tars"):
+        found: list[Found] = []
+        for number, tar in enumerate(progress.track(tars, f"unpacking {source}", unit="tars")):
             place = tar.stem if tar == source else tar.relative_to(source).with_suffix("")  # its folder tells the split
-            _unpack(tar, Path(unpacked) / place)
-        return _pack(Path(unpacked) if tars else source, source, out, settings, progress)
+            found += _unpacked(tar, PurePosixPath(place), Path(unpacked) / str(number))
+        return _pack(found, source, out, settings, progress)
 
 
 def _put_row(shard_set: ShardSet, row: int, put: Put) -> None:
@@ -108,11 +121,28 @@ def _into_folder(folder: Path) -> Put:
     return put
 
 
-def _unpack(path: Path, folder: Path) -> None:
-    """The pictures and sidecars of a tar, flat in `folder`: names inside a tar are not trusted with places."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in _in_tar(path):
-        (folder / name.strip("./").replace("/", "__")).write_bytes(data)
+def _in_tree(folder: Path) -> Iterator[Found]:
+    for path in folder.rglob("*"):
+        if path.suffix.lower() in PICTURES and path.is_file():
+            note = path.with_name(f"{_key(path)}.json")
+            yield Found(PurePosixPath(path.relative_to(folder)), path, note if note.exists() else None)
+
+
+def _unpacked(tar: Path, place: PurePosixPath, folder: Path) -> Iterator[Found]:
+    """The pictures of a tar and what is said beside them, in numbered files: no name in a tar is trusted with a place.
+
+    Each is found below `place` where it lies in the tar, whose folders may tell the split.
+    """
+    folder.mkdir()
+    files: list[tuple[PurePosixPath, Path]] = []
+    for number, (name, data) in enumerate(_in_tar(tar)):
+        inside = [part for part in PurePosixPath(name).parts if part not in ("/", "..")]
+        files.append((place.joinpath(*inside), folder / str(number)))
+        files[-1][1].write_bytes(data)
+    notes = dict(files)
+    for name, path in files:
+        if name.suffix.lower() in PICTURES:
+            yield Found(name, path, notes.get(name.with_name(f"{_key(name)}.json")))
 
 
 def _in_tar(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -126,26 +156,25 @@ def _in_tar(path: Path) -> Iterator[tuple[str, bytes]]:
         raise ShardError(f"{path} is no tar that can be read ({error}); fetch it again") from error
 
 
-def _pack(folder: Path, source: Path, out: Path, settings: Shard, progress: Progress) -> Index:
-    paths = sorted(_pictures(folder), key=lambda path: (_key(path), path.relative_to(folder)))
-    if not paths:
+def _pack(found: Sequence[Found], source: Path, out: Path, settings: Shard, progress: Progress) -> Index:
+    found = sorted(found, key=lambda one: (_key(one.name), one.name))
+    if not found:
         raise ShardError(f"{source} holds no pictures ({', '.join(PICTURES)}); name a folder or a tar that does")
-    side = len(_open(paths[0]))
-    described = progress.track(paths, f"reading {source}")
-    read = sorted(((_row(path, folder, side, settings), path) for path in described), key=lambda one: one[0].batch)
-    rows = {row.id: (row, path) for row, path in read}
-    if len(rows) < len(paths):
-        raise ShardError(f"{source} holds {len(paths)} pictures under {len(rows)} ids; remove those that repeat")
+    side = len(_open(found[0]))
+    described = progress.track(found, f"reading {source}")
+    read = sorted(((_row(one, side, settings), one) for one in described), key=lambda both: both[0].batch)
+    rows = {row.id: (row, one) for row, one in read}
+    if len(rows) < len(found):
+        raise ShardError(f"{source} holds {len(found)} pictures under {len(rows)} ids; remove those that repeat")
 
     def load(part: Sequence[Packed]) -> Iterator[Pixels]:
         for row in part:
-            path = rows[row.id][1]
-            pixels = _open(path)
+            one = rows[row.id][1]
+            pixels = _open(one)
             if pixels.shape[:2] != (side, side):
                 raise ShardError(
-                    f"{path.relative_to(folder)} of {source} is {pixels.shape[1]} x {pixels.shape[0]} px and "
-                    f"{paths[0].relative_to(folder)} calls for squares of {side} px; collect and prepare such a folder "
-                    "instead (source: folder)"
+                    f"{one.name} of {source} is {pixels.shape[1]} x {pixels.shape[0]} px and {found[0].name} calls for "
+                    f"squares of {side} px; collect and prepare such a folder instead (source: folder)"
                 )
             yield pixels
 
@@ -154,21 +183,20 @@ def _pack(folder: Path, source: Path, out: Path, settings: Shard, progress: Prog
     return write(out, out.name, planned, per_shard, "imported", load, progress)
 
 
-def _row(path: Path, folder: Path, side: int, settings: Shard) -> Packed:
-    """What stands beside the picture, or else what its file tells."""
-    sidecar = path.with_name(f"{_key(path)}.json")
-    if sidecar.exists() and (told := _told(sidecar)) is not None and told.crop.side == side:
+def _row(found: Found, side: int, settings: Shard) -> Packed:
+    """What stands beside the picture, or else what its place tells."""
+    if found.note is not None and (told := _told(found.note)) is not None and told.crop.side == side:
         return told
-    name = path.relative_to(folder).as_posix()
+    name = f"imported:{found.name}"
     return Packed(
-        id=f"imported:{name}",
-        picture=f"imported:{name}",
+        id=name,
+        picture=name,
         batch=1,
-        split=_split(path.relative_to(folder), f"imported:{name}", settings),
-        origin=Origin(source="imported", page="", url="", title=path.stem),
-        group=f"imported:{name}",
-        sha256=sha256_file(path),
-        file=name,
+        split=_split(found.name, name, settings),
+        origin=Origin(source="imported", page="", url="", title=found.name.stem),
+        group=name,
+        sha256=sha256_file(found.path),
+        file=str(found.name),
         crop=Crop(0, 0, side, side, side),
     )
 
@@ -183,23 +211,19 @@ def _told(sidecar: Path) -> Packed | None:
     return packed_from(row, sidecar) if ours else None
 
 
-def _split(path: Path, group: str, settings: Shard) -> Split:
+def _split(path: PurePosixPath, group: str, settings: Shard) -> Split:
     if HELD_OUT_NAMES & set(path.parts):
         return "held_out"
     return "train" if TRAIN_NAMES & set(path.parts) else split_of(group, settings.seed, settings.held_out)
 
 
-def _pictures(folder: Path) -> Iterable[Path]:
-    return (path for path in folder.rglob("*") if path.suffix.lower() in PICTURES and path.is_file())
-
-
-def _key(path: Path) -> str:
+def _key(path: PurePath) -> str:
     """What WebDataset takes for a sample's key: the name up to its first dot."""
     return path.name.split(".")[0]
 
 
-def _open(path: Path) -> Pixels:
+def _open(found: Found) -> Pixels:
     try:
-        return picture.open_picture(path, ANY)
+        return picture.open_picture(found.path, ANY)
     except PictureRefused as error:
-        raise ShardError(f"{path.name} cannot be opened ({error}); remove it") from error
+        raise ShardError(f"{found.name} cannot be opened ({error}); remove it") from error
