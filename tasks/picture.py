@@ -4,6 +4,7 @@ A file's header is read first, and checked against limits; only then is anything
 """
 
 import io
+import struct
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -16,13 +17,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms, ImageColor
 
-from tasks import MOST_PIXELS
+from tasks import MOST_PIXELS, samples
 from tasks.errors import PictureRefused
 from tasks.limits import LIMITS, Limits
 from tasks.rows import Crop
 
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # Pillow warns beyond this and refuses beyond twice as many
 
+CODE = (Path(__file__), Path(samples.__file__))  # what decides how a file becomes pixels
 Pixels = npt.NDArray[np.uint8]  # [H, W, 3], RGB
 
 # No more than these: Pillow also knows formats that call other programs (EPS), or that hold no photograph.
@@ -37,7 +39,10 @@ REDUCED = {
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
 # What Pillow's decoders raise on damaged bytes, by format (RuntimeError: AVIF).
-DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, KeyError, OverflowError, RuntimeError)
+DAMAGED = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, KeyError, OverflowError, RuntimeError,
+    struct.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def open_picture(path: Path, limits: Limits = LIMITS) -> Pixels:
 
     Embedded colour profiles are applied, 16 bits are shifted to 8, transparency is laid on `limits.matte`, of an
     animation the first frame is taken. Raises PictureRefused with the reasons of `read_header`, and "truncated"
-    (some pixels are missing or damaged) or "odd depth" (32-bit and floating-point pixels have no agreed white).
+    (some pixels are missing or damaged) or "odd depth" (32-bit, signed and floating-point pixels have no agreed white).
     """
     return _open(path, limits, lambda _: 1)[0]
 
@@ -91,12 +96,12 @@ def open_deep(path: Path, limits: Limits = LIMITS) -> Deep:
         if header.format == "jpeg" and image.mode in ("L", "RGB") and _is_srgb(image):
             return Deep(_upright(_jpeg(data, 1), turn), None)
         try:
-            image.load()
-            turn = _orientation(image)
-            if _sixteen_bits(image, data) and _is_srgb(image):
-                # OpenCV turns a TIFF upright itself, and no PNG.
-                return _deep(_values(data), 1 if header.format == "tiff" else turn, limits.matte)
-            pixels, alpha = _colours(image)
+            if samples.has_sixteen_bits(image, data) and _is_srgb(image):
+                values = samples.sixteen_bits(image, data)
+                return _deep(values, 1 if header.format == "tiff" else _orientation(image), limits.matte)
+            decoded = samples.loaded(image, data)
+            turn = _orientation(decoded)
+            pixels, alpha = _colours(decoded)
         except PictureRefused:
             raise
         except DAMAGED as error:
@@ -151,9 +156,9 @@ def _open(path: Path, limits: Limits, reduction: Callable[[Header], int]) -> tup
         if header.format == "jpeg" and image.mode in ("L", "RGB") and _is_srgb(image):
             return _upright(_jpeg(data, part), turn), header
         try:
-            image.load()
-            turn = _orientation(image)  # some of Pillow's decoders turn the picture themselves, and say so here
-            pixels = _rgb(image, limits.matte)
+            decoded = samples.loaded(image, data)
+            turn = _orientation(decoded)  # some of Pillow's decoders turn the picture themselves, and say so here
+            pixels = _rgb(decoded, limits.matte)
         except PictureRefused:
             raise
         except DAMAGED as error:
@@ -258,10 +263,7 @@ def _rgb(image: Image.Image, matte: str) -> Pixels:
 def _colours(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """A decoded image as RGB in sRGB, and its transparency."""
     profile = _profile(image)
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        image = _eight_bits(image)
-    elif image.mode == "F":
-        raise PictureRefused("odd depth", "floating-point pixels")
+    image = samples.eight_bits(image)
     alpha = None
     if image.has_transparency_data:
         image = image.convert("LA" if image.mode in ("1", "L", "LA", "La") else "RGBA")
@@ -270,27 +272,6 @@ def _colours(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     elif image.mode in ("1", "P", "PA"):
         image = image.convert("L" if image.mode == "1" else "RGB")
     return _in_srgb(image, profile), alpha
-
-
-def _sixteen_bits(image: Image.Image, data: bytes) -> bool:
-    """Whether a PNG or TIFF has 16 bits a sample, of which Pillow would give 8."""
-    if image.mode not in ("RGB", "RGBA", "I;16", "I;16B"):
-        return False
-    if image.format == "PNG":
-        return data[24] == 16  # IHDR's bit depth
-    tags: Any = getattr(image, "tag_v2", {})
-    return image.format == "TIFF" and set(tags.get(258, ())) == {16} and tags.get(262) in (1, 2)  # grey or RGB
-
-
-def _values(data: bytes) -> npt.NDArray[np.uint16]:
-    """The samples of a file with 16 bits, [H, W, 3 or 4]."""
-    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if found is None or found.dtype != np.uint16:
-        raise PictureRefused("truncated", "the 16-bit samples cannot be read")
-    if found.ndim == 2:
-        found = found[..., None].repeat(3, axis=2)
-    order = cv2.COLOR_BGRA2RGBA if found.shape[2] == 4 else cv2.COLOR_BGR2RGB
-    return np.asarray(cv2.cvtColor(found, order), np.uint16)
 
 
 def _deep(values: npt.NDArray[Any], turn: int, matte: str) -> Deep:
@@ -303,14 +284,6 @@ def _deep(values: npt.NDArray[Any], turn: int, matte: str) -> Deep:
     alpha = np.ascontiguousarray(values[..., 3])
     pixels[alpha == 0] = np.array(ImageColor.getrgb(matte), values.dtype) * (top // 255)
     return Deep(pixels, alpha)
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey as 8-bit grey, by its high byte."""
-    values = np.asarray(image)
-    if values.size and (values.min() < 0 or values.max() > 0xFFFF):
-        raise PictureRefused("odd depth", "32-bit pixels")
-    return Image.fromarray((values >> 8).astype(np.uint8))
 
 
 def _in_srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> Image.Image:

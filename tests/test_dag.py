@@ -94,8 +94,11 @@ def test_a_judgement_of_curation_makes_preparing_stale(copy: Path) -> None:
 def test_code_that_decides_makes_its_step_stale_and_nothing_that_asks_the_web(copy: Path) -> None:
     (copy / "tasks/prepare/borders.py").write_text("# finds more\n")
     assert stale(copy) == {f"prepare@{name}" for name in PARAMS["pictures"]}
-    (copy / "tasks/picture.py").write_text("# decodes otherwise\n")
-    assert stale(copy) == {f"{step}@{name}" for step in ("prepare", "shard") for name in PARAMS["pictures"]}
+    for name in ("picture", "samples"):
+        before = (copy / f"tasks/{name}.py").read_text()
+        (copy / f"tasks/{name}.py").write_text("# decodes otherwise\n")
+        assert stale(copy) == {f"{step}@{name}" for step in ("prepare", "shard") for name in PARAMS["pictures"]}
+        (copy / f"tasks/{name}.py").write_text(before)
 
 
 def test_bytecode_and_half_written_files_make_nothing_stale(copy: Path) -> None:

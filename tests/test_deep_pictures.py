@@ -3,15 +3,18 @@
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageCms
 
 from tasks.errors import PictureRefused
 from tasks.limits import Limits
 from tasks.picture import open_deep, open_picture
+from tests.test_picture import swapped_profile
 
 
 def samples(channels: int = 3) -> np.ndarray:
@@ -130,3 +133,109 @@ def test_half_a_deep_file_is_refused(tmp_path: Path, name: str) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(PictureRefused):
         open_deep(path)
+
+
+PLAIN = Limits(min_side=1)
+RGB, GREY = samples(), samples(1)[..., 0]
+DOTS = np.random.default_rng(5).integers(1, 65536, (20, 30), dtype=np.uint16)
+
+
+def tiff(path: Path, values: np.ndarray, **options: Any) -> Path:
+    """A TIFF by another library; planes where `planarconfig` says "separate"."""
+    planes = options.get("planarconfig") == "separate"
+    tifffile.imwrite(path, np.moveaxis(values, -1, 0).copy() if planes else values, **options)
+    return path
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {}, {"compression": "deflate", "predictor": 2}, {"tile": (16, 16)}, {"rowsperstrip": 7},
+        {"tile": (16, 16), "compression": "deflate"},
+    ],
+)  # fmt: skip
+def test_planes_of_sixteen_bits_are_one_picture(tmp_path: Path, order: str, options: dict[str, Any]) -> None:
+    """Photoshop writes them where it is asked for layers "per channel"."""
+    for big in (False, True) if order == "<" else (False,):  # of large files, Pillow opens no others
+        path = tiff(
+            tmp_path / "a.tif", RGB, photometric="rgb", planarconfig="separate", byteorder=order, bigtiff=big, **options
+        )  # fmt: skip
+        assert np.array_equal(open_deep(path).pixels, RGB)
+        assert np.array_equal(open_picture(path), RGB >> 8)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_planes_stand_upright_and_keep_their_profile(tmp_path: Path, orientation: int) -> None:
+    profile = swapped_profile(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    tags = [(274, "H", 1, orientation, True)]
+    both = [
+        tiff(tmp_path / name, RGB, photometric="rgb", planarconfig=name, extratags=tags, iccprofile=icc)
+        for name in ("contig", "separate")
+        for icc in (None, profile)
+    ]
+    for opened in (open_picture, lambda path: open_deep(path).pixels):
+        plain, told, planes, planes_told = map(opened, both)
+        assert np.array_equal(planes, plain)
+        assert np.array_equal(planes_told, told)
+        assert not np.array_equal(told, plain >> 8)
+
+
+@pytest.mark.parametrize("planarconfig", ["contig", "separate"])
+def test_only_what_is_said_to_be_transparency_hides(tmp_path: Path, planarconfig: str) -> None:
+    """A saved selection is a sample too; and colours under some transparency are stored darker by it."""
+    dark = np.rint(RGB * (DOTS[..., None] / 65535)).astype(np.uint16)
+    for kind, stored in ((0, RGB), (1, dark), (2, RGB)):
+        path = tiff(
+            tmp_path / "a.tif", np.dstack([stored, DOTS]), photometric="rgb", planarconfig=planarconfig,
+            extrasamples=[kind],
+        )  # fmt: skip
+        found = open_deep(path, PLAIN)
+        rounded = 0 if kind != 1 else 1 + 65535 // (2 * DOTS[..., None].astype(int))
+        assert (np.abs(found.pixels.astype(int) - RGB) <= rounded).all()
+        assert found.alpha is None if kind == 0 else np.array_equal(found.alpha, DOTS)
+        if kind == 0:
+            assert np.array_equal(open_picture(path), RGB >> 8)
+        else:
+            clear = DOTS > 60_000
+            laid = (RGB * (DOTS[..., None] / 65535) + (65535 - DOTS[..., None].astype(float))) / 257
+            assert np.abs(open_picture(path) - laid)[clear].max() < 3
+
+
+def test_white_may_be_zero(tmp_path: Path) -> None:
+    for values, white in ((GREY, 65535), ((GREY >> 8).astype(np.uint8), 255)):
+        path = tiff(tmp_path / "a.tif", white - values, photometric="miniswhite")
+        assert np.array_equal(open_deep(path).pixels[..., 0], values)
+        assert np.array_equal(open_picture(path)[..., 0], GREY >> 8)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (GREY.astype(np.uint32), "32-bit"), ((GREY >> 8).astype(np.int32), "signed"), (GREY.view(np.int16), "signed"),
+        ((GREY >> 8).astype(np.int8), "signed"), (GREY.astype(np.float32) / 65535, "floating-point"),
+    ],
+)  # fmt: skip
+def test_samples_without_an_agreed_white_are_refused(tmp_path: Path, values: np.ndarray, told: str) -> None:
+    path = tiff(tmp_path / "a.tif", values, photometric="minisblack")
+    for opened in (open_picture, open_deep):
+        with pytest.raises(PictureRefused, match=rf"^odd depth: {told} .*; save it .* 8 or 16 bits"):
+            opened(path)
+
+
+def test_planes_of_other_colours_are_refused(tmp_path: Path) -> None:
+    path = tiff(tmp_path / "a.tif", samples(4), photometric="separated", planarconfig="separate")
+    for opened in (open_picture, open_deep):
+        with pytest.raises(PictureRefused, match=r"^odd depth: planes of .* other than RGB; save it .* interleaved"):
+            opened(path)
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "deflate"}])
+def test_planes_cut_short_are_refused(tmp_path: Path, options: dict[str, Any]) -> None:
+    path = tiff(tmp_path / "a.tif", RGB, photometric="rgb", planarconfig="separate", rowsperstrip=5, **options)
+    whole = path.read_bytes()
+    for part in (0.5, 0.9, 0.99):
+        path.write_bytes(whole[: int(len(whole) * part)])
+        for opened in (open_picture, open_deep):
+            with pytest.raises(PictureRefused, match=r"truncated|no picture"):
+                opened(path)

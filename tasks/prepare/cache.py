@@ -120,7 +120,7 @@ class Cache:
 
 def _judged_by(settings: Prepare) -> str:
     """A name for all that a judgement hangs on but the file: what is set, what decides, what opens and computes."""
-    code = sorted([*Path(__file__).parent.glob("*.py"), Path(picture.__file__)])
+    code = sorted([*Path(__file__).parent.glob("*.py"), *picture.CODE])
     cascade = Path(settings.faces.cascade)
     return fingerprint(
         settings.model_dump_json(exclude={"duplicates", "licences"}),  # of which the rows decide

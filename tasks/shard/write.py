@@ -203,8 +203,7 @@ def _standing(out: Path, picture_set: str, decoder: str, progress: Progress) -> 
 
 def _decoder() -> str:
     """Stands for the code that turns an original into pixels; shards made by other code are not taken over."""
-    assert picture.__file__ is not None
-    return fingerprint(sha256_file(Path(picture.__file__)), PIL.__version__, cv2.__version__)
+    return fingerprint([sha256_file(path) for path in picture.CODE], PIL.__version__, cv2.__version__)
 
 
 def _cut_in_order(executor: Executor, raw: Path, rows: Sequence[Packed]) -> Iterator[Pixels]:
