@@ -2,7 +2,10 @@
 
 import json
 import os
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -185,3 +188,21 @@ def test_a_file_is_hashed_once_and_again_when_it_was_touched(shards: Path, monke
     hashed.clear()
     ShardSet(shards, verify="always")
     assert len(hashed) == 3
+
+
+def test_a_set_of_many_files_is_let_open_them_all_or_says_what_lets_it(shards: Path) -> None:
+    """A process is usually let open 1,024 files, and more where it asks."""
+    code = (
+        "import os, resource, sys; from pathlib import Path; from tasks.shard.read import ShardSet\n"
+        "few, (_, most) = len(os.listdir('/proc/self/fd')) + 1, resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (few, few if sys.argv[2] else most))\n"
+        "ShardSet(Path(sys.argv[1]), verify='header').read([0, 19])"
+    )
+
+    def opened(bounded: str) -> str:
+        command = [sys.executable, "-c", code, str(shards), bounded]
+        return subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True, text=True).stderr
+
+    assert opened("") == ""
+    assert re.search(r"tiny-\d+.safetensors cannot be opened \(Too many open files\); .*ulimit -n", opened("bounded"))
+    assert "dvc" not in opened("bounded")

@@ -9,6 +9,7 @@ A safetensors file carries no checksum, so a flipped bit passes for a pixel ther
 Rows are cut into files in ledger order and a full file never changes again, so new pictures cost new files only.
 """
 
+import errno
 import json
 import os
 import struct
@@ -29,6 +30,7 @@ CHANNELS = 3
 PAGE = 4096  # bytes
 TARGET = 64 * 2**20  # bytes a file should not exceed
 FEWEST = 64  # pictures a file should hold, however large they are
+TOO_MANY = (errno.EMFILE, errno.ENFILE)  # open files, of this process or of the machine
 CURE = "restore it (dvc checkout), or remove it and run the shard stage again (dvc repro)"
 
 
@@ -129,7 +131,8 @@ def open_to_read(path: Path) -> int:
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise ShardError(f"{path} cannot be opened ({error.strerror}); {CURE}") from error
+        cure = "let a process open more at once (ulimit -n)" if error.errno in TOO_MANY else CURE
+        raise ShardError(f"{path} cannot be opened ({error.strerror}); {cure}") from error
 
 
 def check_header(path: Path, descriptor: int, shard: ShardFile, side: int) -> None:

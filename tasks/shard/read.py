@@ -5,6 +5,7 @@ without a word, and under a read it is a sentence.
 """
 
 import os
+import resource
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ from tasks.shard.layout import (
     read_index,
 )
 
+SPARE = 512  # files that a training may open beside a set's
 Verify = Literal["remembered", "always", "header"]
 
 
@@ -47,6 +49,7 @@ class ShardSet:
         self.items = Items(folder / ITEMS, self.index)
         self._descriptors: list[int] = []
         self._close = weakref.finalize(self, _close_all, self._descriptors)
+        _allow(len(self.index.shards))
         for shard in self.index.shards:
             self._descriptors.append(open_to_read(folder / shard.file))
             check_header(folder / shard.file, self._descriptors[-1], shard, self.index.side)
@@ -131,6 +134,16 @@ class ShardSet:
 def slots(pictures: NDArray[np.uint8]) -> list[memoryview]:
     """One writable buffer for each picture of a contiguous uint8 [n, side, side, 3]."""
     return [memoryview(picture).cast("B") for picture in pictures]
+
+
+def _allow(num_files: int) -> None:
+    """Have the system let this process open so many files more, as far as it will; of itself it allows 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = sum(1 for _ in Path("/proc/self/fd").iterdir()) + num_files + SPARE
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _close_all(descriptors: list[int]) -> None:
