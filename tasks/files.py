@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -44,7 +45,8 @@ def scratch_folder(stage: str, name: str, key: str) -> Path:
 def no_half_file(final: Path) -> Generator[Path]:
     """Yield a temporary path beside `final`; on success it is synced and renamed to `final`, else it is removed.
 
-    Raises NoRoom where the disk is full.
+    What a kill leaves stays there until `sweep`: to look for it in a full folder takes longer than to write a small
+    file. Raises NoRoom where the disk is full.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.with_name(f".{final.name}.{os.getpid()}.part")
@@ -72,7 +74,8 @@ def no_half_folder(final: Path) -> Generator[Path]:
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.with_name(f".{final.name}.{os.getpid()}.part")
-    _sweep(final)
+    bring_back(final)
+    sweep(final)
     temporary.mkdir()
     try:
         yield temporary
@@ -80,7 +83,7 @@ def no_half_folder(final: Path) -> Generator[Path]:
             _sync(path)
         _sync(temporary)
         if final.exists():
-            _exchange(temporary, final)
+            _replace(temporary, final)
         else:
             temporary.rename(final)
         _sync(final.parent)
@@ -88,6 +91,25 @@ def no_half_folder(final: Path) -> Generator[Path]:
         raise _no_room(error, final) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        bring_back(final)
+
+
+def sweep(final: Path) -> None:
+    """Remove what killed processes left unfinished beside `final`, a file or folder."""
+    for left in _left(final, "part"):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def bring_back(final: Path) -> None:
+    """Put a folder back that is missing since a kill between the two renames of `no_half_folder`."""
+    for left in _left(final, "old"):
+        if final.exists():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.rename(final)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -163,12 +185,26 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _sweep(final: Path) -> None:
-    """Remove what killed processes, and this one, left unfinished beside `final`."""
-    for left in final.parent.glob(f".{final.name}.*.part"):
-        pid = left.name.split(".")[-2]
-        if pid == str(os.getpid()) or not Path(f"/proc/{pid}").exists():
-            shutil.rmtree(left, ignore_errors=True)
+def _left(final: Path, kind: str) -> list[Path]:
+    """What killed processes, and this one, left beside `final`: a "part" of the new, or the "old" set aside."""
+    start, end = f".{final.name}.", f".{kind}"
+    found = {
+        path: path.name.removeprefix(start).removesuffix(end)
+        for path in final.parent.glob(f"{glob.escape(start)}*{end}")
+    }
+    ours = str(os.getpid())
+    return [path for path, pid in found.items() if pid.isdigit() and (pid == ours or not Path(f"/proc/{pid}").exists())]
+
+
+def _replace(new: Path, final: Path) -> None:
+    """Put the folder `new` where `final` is; two renames where a file system (NFS, exFAT) swaps no folders."""
+    try:
+        _exchange(new, final)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+        final.rename(final.with_name(f".{final.name}.{os.getpid()}.old"))
+        new.rename(final)
 
 
 def _exchange(one: Path, other: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tasks.errors import BarenError, NoRoom
 from tasks.files import (
+    bring_back,
     canonical_json,
     fingerprint,
     no_half_file,
@@ -19,6 +20,7 @@ from tasks.files import (
     read_json,
     read_json_lines,
     require_room,
+    sweep,
     write_json_lines,
     write_text,
 )
@@ -66,6 +68,60 @@ def test_a_folder_that_is_replaced_is_never_missing(tmp_path: Path) -> None:
     with no_half_folder(target):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["last"]
+
+
+DEAD = 2**22 + 1  # no process has this number: the most that Linux gives is one less
+
+
+def test_what_killed_processes_left_of_a_file_is_swept(tmp_path: Path) -> None:
+    """And nothing that is another file's, or of a process that writes on."""
+    stay = [".print.png.1.part", f".print.png.tif.{DEAD}.part", f".print [2].png.{DEAD}.part", f"print.png.{DEAD}.part"]
+    for name in (*stay, f".print.png.{DEAD}.part"):
+        (tmp_path / name).write_text("half")
+    sweep(tmp_path / "print.png")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(stay)
+    sweep(tmp_path / "print [2].png")
+    assert not (tmp_path / stay[2]).exists()
+
+
+NO_SWAP = (
+    "import errno, os, signal, sys; from pathlib import Path; from tasks import files\n"
+    "def refuse(*_): raise OSError(getattr(errno, sys.argv[2]), 'no such swap')\n"
+    "files._exchange, rename = refuse, Path.rename\n"
+    "def die(one, other): rename(one, other); os.kill(os.getpid(), signal.SIGKILL)\n"
+    "if len(sys.argv) > 3: Path.rename = die\n"
+    "with files.no_half_folder(Path(sys.argv[1])) as folder: (folder / 'text').write_text('new')\n"
+)
+
+
+def replaced_without_swap(target: Path, error: str, *killed: str) -> int:
+    """Write "new" into `target` as in a file system that swaps no folders; gives the exit code."""
+    return subprocess.run([sys.executable, "-c", NO_SWAP, str(target), error, *killed], cwd=ROOT).returncode
+
+
+@pytest.mark.parametrize("error", ["EINVAL", "ENOSYS", "EOPNOTSUPP"])
+def test_a_folder_is_replaced_where_the_file_system_swaps_none(tmp_path: Path, error: str) -> None:
+    target = tmp_path / "last"
+    write_text(target / "text", "old")
+    assert replaced_without_swap(target, error) == 0
+    assert (target / "text").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["last"]
+
+
+def test_a_kill_between_its_two_renames_loses_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "last"
+    for settle in (bring_back, write_nothing):
+        write_text(target / "text", "old")
+        assert replaced_without_swap(target, "EINVAL", "killed") == -signal.SIGKILL
+        assert not target.exists()
+        settle(target)
+        assert (target / "text").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["last"]
+
+
+def write_nothing(target: Path) -> None:
+    with pytest.raises(KeyError), no_half_folder(target):
+        raise KeyError
 
 
 def test_a_full_disk_is_said_before_it_is_full(tmp_path: Path) -> None:

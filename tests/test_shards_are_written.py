@@ -78,6 +78,15 @@ def test_an_unchanged_ledger_writes_no_pixels(tmp_path: Path) -> None:
     assert "0 of them written" in said.getvalue()
 
 
+def test_a_set_that_a_kill_left_aside_is_taken_over(tmp_path: Path) -> None:
+    """As in a file system that swaps no folders, between the two renames that it takes there."""
+    rows, said = originals(tmp_path, range(20)), io.StringIO()
+    folder = pack(tmp_path, rows)
+    folder.rename(folder.with_name(f".{folder.name}.{2**22 + 1}.old"))  # no process has that number
+    pack(tmp_path, rows, quiet=Progress(out=said))
+    assert "0 of them written" in said.getvalue()
+
+
 def test_a_dropped_picture_changes_no_file_and_is_never_served(tmp_path: Path) -> None:
     rows = originals(tmp_path, range(20))
     before = contents(pack(tmp_path, rows))

@@ -60,6 +60,24 @@ def test_a_run_killed_between_checkpoints_goes_on_from_the_last_one(tmp_path: Pa
     assert weights(trained(tmp_path / "parts", settings) / "last") == weights(whole / "last")
 
 
+def test_a_checkpoint_that_a_kill_left_aside_is_gone_on_from(tmp_path: Path) -> None:
+    """As in a file system that swaps no folders, between the two renames that it takes there."""
+    with pytest.raises(Stopped):
+        trained(tmp_path, small(), StopAfter(3))
+    last = tmp_path / "scratch" / "last"
+    last.rename(last.with_name(f".last.{2**22 + 1}.old"))  # no process has that number
+    recipe = travelgan.build(shapes(), small())
+    step, taken = recipe.step, list[int]()
+
+    def counted(number: int, *rest: Any) -> Any:
+        taken.append(number)
+        return step(number, *rest)
+
+    recipe.step = counted  # type: ignore[method-assign]
+    trained(tmp_path, small(), recipe=recipe)
+    assert taken == [3, 4, 5]
+
+
 def test_a_run_says_how_to_repeat_it_and_shows_itself(tmp_path: Path) -> None:
     out = trained(tmp_path, small(seed=7))
     run = json.loads((out / "run.json").read_text())

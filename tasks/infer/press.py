@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from tasks.errors import ParamsError
-from tasks.files import fingerprint, nearest_folder, no_half_file, no_half_folder, require_room, write_json
+from tasks.files import fingerprint, nearest_folder, no_half_file, no_half_folder, require_room, sweep, write_json
 from tasks.infer.canvas import Canvas
 from tasks.infer.colour import Colours, colours_of
 from tasks.infer.deepzoom import DeepZoom, Placed, write_dzi, write_viewer
@@ -95,6 +95,8 @@ def make_print(
     sheet = order.sheet
     for target in order.targets:
         check_format(target, sheet.height, sheet.width)
+        for path in (target, target.with_name(f"{target.stem}_files")):
+            sweep(path)  # gigabytes, perhaps, that a killed run left and this one has need of
     depth = settings.depth if any(takes_all(target) for target in order.targets) else 8
     colours = colours_of(settings.profile, depth)
     key = fingerprint(

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tasks import picture
 from tasks.errors import BarenError, PictureRefused, ShardError
 from tasks.files import (
+    bring_back,
     fingerprint,
     no_half_file,
     no_half_folder,
@@ -185,6 +186,7 @@ def _place(source: Path, target: Path) -> None:
 
 def _standing(out: Path, picture_set: str, decoder: str, progress: Progress) -> Standing | None:
     """The set in `out`, if an earlier run left one made by the same decoder and every byte of it is intact."""
+    bring_back(out)
     if not (out / INDEX).exists():
         return None
     try:

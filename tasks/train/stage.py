@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import TrainingFailed
-from tasks.files import no_half_folder, write_json
+from tasks.files import bring_back, no_half_folder, write_json
 from tasks.progress import Progress
 from tasks.train import population
 from tasks.train.card import write_card
@@ -50,11 +50,11 @@ def run(
         write_json(scratch / "run.json", {**described(settings), **record})
 
     def begun(seed: int, folder: Path) -> Training:
-        one = recipe if seed == settings.seed else recipe.sibling(seed)
+        one, shared = recipe if seed == settings.seed else recipe.sibling(seed), Ranks() if many else ranks
+        for which in ("best", "last") if shared.writes else ():
+            bring_back(folder / which)
         training = Training(
-            one, feeds, settings.model_copy(update={"seed": seed}), folder, progress,
-            Ranks() if many else ranks,
-            deadline,
+            one, feeds, settings.model_copy(update={"seed": seed}), folder, progress, shared, deadline
         )  # fmt: skip
         training.begin(record, start)
         return training
