@@ -305,7 +305,7 @@ def test_a_server_that_is_named_and_not_there_is_one_sentence(toy: Path, tmp_pat
         [sys.executable, "-m", "flows", "rebuild"], cwd=toy, env=env, text=True, capture_output=True, check=False
     )
     assert done.returncode == 1
-    assert re.fullmatch(r"baren: no Prefect server answers at PREFECT_API_URL=\S+; start it .*\n", done.stderr)
+    assert re.fullmatch(r"baren: no Prefect server answers at PREFECT_API_URL=\S+; start it, correct .*\n", done.stderr)
 
 
 def states(server: str, said: str) -> dict[str, str]:
