@@ -13,6 +13,7 @@
     |-- ShardError               shards that are damaged, foreign or too few
     |-- CheckpointError          a checkpoint that is damaged, or of another recipe, size or version
     |-- TrainingFailed           a loss that exploded, memory that ran out, a network that collapsed
+    |-- DeviceLost               the GPU no longer answers: no fault of what is trained on it
     `-- NoRoom                   the disk is full, or would be
 
     Stopped (BaseException)      somebody asked us to stop (Ctrl-C, SIGTERM); the process exits with 128 + signal
@@ -88,6 +89,10 @@ class CheckpointError(BarenError):
 
 class TrainingFailed(BarenError):
     """Training cannot sensibly go on."""
+
+
+class DeviceLost(BarenError):
+    """The GPU no longer answers; what is saved goes on elsewhere, or once it is back."""
 
 
 class NoRoom(BarenError):

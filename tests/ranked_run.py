@@ -1,13 +1,16 @@
 """A script for torchrun: trains tiny recipes in FOLDER, sharing every batch among the processes that were started."""
 
+import faulthandler
 import io
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from tiny_run import Pictures, Shown
+from torch import Tensor
 
 from pipelines import portraits, progressive, travelgan
 from tasks import train
@@ -58,24 +61,53 @@ def train_all(folder: Path, ranks: Ranks) -> None:
         _train(module, networks, many, folder / "population", ranks, Ranks())
 
 
+def explode(folder: Path, ranks: Ranks) -> None:
+    """A loss that is no number, long before the next row, while by one clock alone a checkpoint is due at each step."""
+    module, networks, block = RECIPES["travelgan"]
+    settings = module.Train(
+        **{**SETTINGS, **block, "epochs": 10, "log_every": 1000, "save_every": 1e-9 if ranks.number else 1e9}
+    )
+    recipe = module.build(module.Networks(**networks), settings)
+    step, exploded = recipe.step, []
+
+    def exploding(number: int, *rest: Any) -> Mapping[str, Tensor]:
+        losses = step(number, *rest)
+        if number == 24 and not exploded:
+            exploded.append(number)
+            return {**losses, "critic": torch.tensor(float("nan"))}
+        return losses
+
+    recipe.step = exploding
+    told = io.StringIO()
+    _run(recipe, settings, folder, ranks, ranks, Progress(told))
+    if ranks.writes:
+        (folder / "told").write_text(told.getvalue())
+
+
 def _train(
     module: Any, networks: dict[str, Any], block: dict[str, Any], folder: Path, ranks: Ranks, shared: Ranks
 ) -> None:
     settings = module.Train(**SETTINGS, **block)
+    _run(module.build(module.Networks(**networks), settings), settings, folder, ranks, shared, Progress(io.StringIO()))
+
+
+def _run(recipe: Any, settings: Any, folder: Path, ranks: Ranks, shared: Ranks, progress: Progress) -> None:
     train.run(
-        recipe=module.build(module.Networks(**networks), settings),
+        recipe=recipe,
         feeds={"from": Part(Pictures(1), shared), "to": Part(Pictures(2), shared)},
         settings=settings,
         out=folder / "out",
         scratch=folder / "scratch",
-        progress=Progress(io.StringIO()),
+        progress=progress,
         record={},
         ranks=ranks,
     )
 
 
 if __name__ == "__main__":
+    faulthandler.dump_traceback_later(240, exit=True)  # processes that wait for each other do so for ever
     torch.set_num_threads(1)
     ranks = Ranks.joined(torch.device("cpu"))
     train_all(Path(sys.argv[1]), ranks)
+    explode(Path(sys.argv[1]) / "exploding", ranks)
     ranks.leave()

@@ -2,6 +2,7 @@
 
 import copy
 import io
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from tiny_run import Pictures, StopAfter, small, trained, weights
 from torch import Tensor, nn
 
 from pipelines import portraits, progressive, travelgan
-from tasks.errors import Stopped, TrainingFailed
+from tasks.errors import DeviceLost, Stopped, TrainingFailed
 from tasks.files import read_json
 from tasks.progress import Progress
 from tasks.train import probe
 from tasks.train.engine import Choice, Engine, in_parts
 from tasks.train.limit import Pace
+from tasks.train.loop import Exploded
 from tasks.train.ranks import Ranks
 from tasks.train.spectral import normalise_spectrum
 
@@ -111,6 +113,29 @@ def test_memory_that_runs_out_halves_the_parts_and_keeps_the_batch(tmp_path: Pat
     asked = trained(tmp_path / "asked", small(epochs=1, micro_batch=2))
     assert weights(out / "last") == weights(asked / "last")
     assert read_json(out / "run.json")["engine"]["micro_batch"] == 2
+
+
+@pytest.mark.parametrize("mishap", [torch.OutOfMemoryError, Exploded])
+def test_what_a_failed_step_held_is_free_before_a_checkpoint_is_loaded(tmp_path: Path, mishap: type[Exception]) -> None:
+    settings = small(epochs=1)
+    recipe = travelgan.build(travelgan.Networks(side=32, filters=4, levels=2, latent=8), settings)
+    step, load_state, held = recipe.step, recipe.load_state, []
+
+    def failing(number: int, *rest: Any) -> Any:
+        if number == 2 and not held:
+            activations = torch.zeros(8)
+            held.append(weakref.ref(activations))
+            raise mishap("what happened")
+        return step(number, *rest)
+
+    def load(state: Any) -> None:
+        alive.extend(reference() is not None for reference in held)
+        load_state(state)
+
+    alive: list[bool] = []
+    recipe.step, recipe.load_state = failing, load  # type: ignore[method-assign]
+    trained(tmp_path, settings, recipe=recipe)
+    assert alive == [False]
 
 
 def test_memory_too_small_for_one_picture_is_said(tmp_path: Path) -> None:
@@ -270,6 +295,6 @@ def test_a_gpu_that_vanishes_leaves_a_sentence_and_the_last_checkpoint(tmp_path:
         return step(number, *rest)
 
     recipe.step = vanishing  # type: ignore[method-assign]
-    with pytest.raises(TrainingFailed, match=r"step 2: the GPU no longer answers \(CUDA error: GPU is lost\); run it"):
+    with pytest.raises(DeviceLost, match=r"step 2: the GPU no longer answers \(CUDA error: GPU is lost\); run it"):
         trained(tmp_path, settings, recipe=recipe)
     assert read_json(tmp_path / "scratch/last/checkpoint.json")["step"] == 2

@@ -3,17 +3,24 @@
 import io
 import json
 import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tiny_run import StopAfter, small, trained, weights
+from torch import Tensor
 
+from pipelines import travelgan
 from tasks import report
-from tasks.errors import ParamsError, Stopped, TrainingFailed
+from tasks.errors import DeviceLost, ParamsError, Stopped, TrainingFailed
 from tasks.progress import Progress
 from tasks.report.settings import Report
+from tasks.train.board import Board
 from tasks.train.population import Member, chosen
+from tasks.train.preview import Look, Preview
 from tasks.train.settings import Population
 
 MANY = {"epochs": 2, "population": Population(seeds=3, keep=2, epoch=1)}
@@ -79,6 +86,50 @@ def test_a_stopped_population_goes_on_to_the_same_bits(tmp_path: Path) -> None:
 def test_a_population_of_which_every_seed_fails_is_said(tmp_path: Path) -> None:
     with pytest.raises(TrainingFailed, match=r"travelgan: no seed came to its end; .* became nan before step"):
         trained(tmp_path, small(**MANY, loss="wgan", rate_generator=1e30, rate_critic=1e30, log_every=1))
+
+
+def once(
+    monkeypatch: pytest.MonkeyPatch, at: int, mishap: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
+) -> None:
+    """Let `mishap` befall the losses of step `at` of the first seed that comes there."""
+    step, befallen = travelgan.TravelGan.step, []
+
+    def mishandled(recipe: travelgan.TravelGan, number: int, *rest: Any) -> Mapping[str, Tensor]:
+        losses = step(recipe, number, *rest)
+        if number == at and not befallen:
+            befallen.append(number)
+            return mishap(losses)
+        return losses
+
+    monkeypatch.setattr(travelgan.TravelGan, "step", mishandled)
+
+
+def test_a_seed_that_explodes_right_before_the_choice_goes_back_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(preview: Preview, board: Board, at: int, epoch: float) -> Look:
+        return replace(looked(preview, board, at, epoch), is_best=at != 6)  # what is not the best is not saved then
+
+    looked = Preview.look
+    monkeypatch.setattr(Preview, "look", look)
+    once(monkeypatch, 5, lambda losses: {**losses, "critic": torch.tensor(float("nan"))})
+    many = {"epochs": 3, "population": Population(seeds=2, keep=2, epoch=2)}
+    out = trained(tmp_path, small(**many, log_every=100), Progress(told := io.StringIO()))
+    assert "gone back to step 0 with all rates halved, this once" in told.getvalue()
+    assert all(row["distance"] is not None for row in rows(out))
+
+
+def test_a_gpu_that_vanishes_is_no_fault_of_a_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def vanish(losses: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        raise torch.AcceleratorError("CUDA error: GPU is lost", 0)
+
+    whole = trained(tmp_path / "whole", small(**MANY))
+    for at in (1, 4):  # before the choice, and after it
+        with monkeypatch.context() as patch:
+            once(patch, at, vanish)
+            with pytest.raises(DeviceLost):
+                trained(tmp_path / "parts", small(**MANY))
+    assert rows(trained(tmp_path / "parts", small(**MANY))) == rows(whole)
 
 
 def test_stop_after_counts_for_all_seeds_together(tmp_path: Path) -> None:

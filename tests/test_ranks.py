@@ -13,6 +13,7 @@ from tiny_run import weights
 from toy import ROOT, environment
 
 from tasks.errors import TrainingFailed
+from tasks.files import read_json
 from tasks.train.board import read_table
 from tasks.train.ranks import Ranks
 
@@ -47,6 +48,11 @@ def test_two_processes_lose_as_one_does(runs: tuple[Path, Path], recipe: str) ->
 def test_two_processes_train_a_seed_each_to_the_same_bits(runs: tuple[Path, Path]) -> None:
     for which in ("best", "last", "seed-0/last", "seed-1/last"):
         assert weights(runs[0] / "population/out" / which) == weights(runs[1] / "population/out" / which)
+
+
+def test_two_processes_go_back_together_though_their_clocks_differ(runs: tuple[Path, Path]) -> None:
+    assert "gone back to step 20 with all rates halved" in (runs[1] / "exploding/told").read_text()
+    assert read_json(runs[1] / "exploding/out/last/checkpoint.json")["step"] == 30
 
 
 @pytest.mark.parametrize(("device", "backend", "places"), [("cpu", "gloo", []), ("cuda", "nccl", [1])])

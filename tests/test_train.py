@@ -119,6 +119,24 @@ def test_a_loss_that_is_no_number_stops_the_run_and_spoils_no_checkpoint(tmp_pat
     assert json.loads((tmp_path / "scratch/last/checkpoint.json").read_text())["step"] == 2
 
 
+def test_a_request_to_stop_is_heard_though_a_loss_just_became_no_number(tmp_path: Path) -> None:
+    settings = small(log_every=100)
+    recipe = travelgan.build(shapes(), settings)
+    step, stop = recipe.step, StopAfter(100)
+
+    def exploding(number: int, *rest: Any) -> Mapping[str, Tensor]:
+        losses = step(number, *rest)
+        if number < 3:
+            return losses
+        stop.left = 0
+        return {**losses, "critic": torch.tensor(float("nan"))}
+
+    recipe.step = exploding  # type: ignore[method-assign]
+    with pytest.raises(Stopped):
+        trained(tmp_path, settings, stop, recipe)
+    assert json.loads((tmp_path / "scratch/last/checkpoint.json").read_text())["step"] == 0
+
+
 def test_a_loss_that_explodes_once_goes_back_to_the_last_checkpoint_with_rates_halved(tmp_path: Path) -> None:
     settings = small(log_every=1)
     recipe = travelgan.build(shapes(), settings)

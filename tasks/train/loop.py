@@ -8,13 +8,14 @@ import shutil
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from tasks.errors import CheckpointError, Stopped, TrainingFailed
+from tasks.errors import CheckpointError, DeviceLost, Stopped, TrainingFailed
 from tasks.files import read_json, write_json
 from tasks.progress import Progress
 from tasks.train import checkpoint, rates
@@ -34,6 +35,7 @@ from tasks.train.settings import Train
 
 LONG = 300  # steps, beside which a probe of the device is little
 APART = 200  # steps from one look to the next, at least, where the settings name no epochs: so it takes little of them
+ASKED = 10  # steps after which several processes ask each other whether to save: their clocks differ, and asking waits
 EXPLODED = 1e8  # no loss of a sound GAN comes near it; no number is not below it either
 
 
@@ -100,7 +102,8 @@ class Training:
             self._save("last")
             self.ranks.wait()
         except Stopped:
-            self._save("last")
+            with suppress(Exploded):  # the checkpoint before stays: who goes on from it meets that loss again
+                self._save("last")
             raise
         finally:
             self.board.close()
@@ -117,27 +120,36 @@ class Training:
 
     def _reached(self, end: int) -> bool:
         """Take steps up to `end`; False where it took a mishap back and they have to be taken again."""
+        exploded: str | None = None
         try:
-            what = f"train {self.recipe.name}" + (f", seed {self.settings.seed}" if self._is_one_of_many() else "")
-            for step in self.progress.track(range(self.done, end), what, self.num_steps, "steps", self.done):
-                self._step(step)
-                self._once_in_a_while()
-                if time.monotonic() >= self.deadline and self.done < end:
-                    self.progress.say(f"stop_after {self.settings.stop_after} is over; run it again to go on")
-                    self.progress.stop_requested = signal.SIGALRM
+            self._take_steps(end)
+            return True
         except Exploded as failure:
-            self._go_back(failure)
-            return False
-        except torch.OutOfMemoryError as failure:
-            self._take_less(failure)
-            return False
+            exploded = str(failure)
+        except torch.OutOfMemoryError:
+            pass
         except torch.AcceleratorError as failure:
             said = str(failure.args[0]).splitlines()[0]
-            raise TrainingFailed(
+            raise DeviceLost(
                 f"{self.recipe.name}, step {self.done:,}: the GPU no longer answers ({said}); "
                 f"run it again to go on from the checkpoint in {self.folder / 'last'}, or set train.device to cpu"
             ) from failure
-        return True
+        # only now, since a failure keeps alive what its step had in memory, which a checkpoint needs
+        if exploded is None:
+            self._take_less()
+        else:
+            self._go_back(exploded)
+        return False
+
+    def _take_steps(self, end: int) -> None:
+        what = f"train {self.recipe.name}" + (f", seed {self.settings.seed}" if self._is_one_of_many() else "")
+        for step in self.progress.track(range(self.done, end), what, self.num_steps, "steps", self.done):
+            self._step(step)
+            self._once_in_a_while()
+            if time.monotonic() >= self.deadline and self.done < end:
+                self.progress.say(f"stop_after {self.settings.stop_after} is over; run it again to go on")
+                self.progress.stop_requested = signal.SIGALRM
+        self._means()  # of the steps since the last row, which nobody looked at
 
     def _step(self, step: int) -> None:
         if self.recipe.advance(step, self.num_steps):
@@ -162,26 +174,28 @@ class Training:
         choosing = self._is_one_of_many() and self.done == self.choosing
         if self.done % self.look_every == 0 or at_end or choosing:
             self._look()
-        if time.monotonic() - self.saved_at >= 60 * self.settings.save_every:
-            self._save("last")
+        if self.ranks.world == 1 or self.done % ASKED == 0:
+            due = time.monotonic() - self.saved_at >= 60 * self.settings.save_every
+            if self.ranks.agreed(due):
+                self._save("last")
 
-    def _go_back(self, failure: TrainingFailed) -> None:
+    def _go_back(self, exploded: str) -> None:
         """Return to the last checkpoint with all rates halved, and say so; the second time, fail."""
         if self.went_back:
-            raise failure
+            raise Exploded(exploded)
         self._return()
         self.went_back = True
         rates.halve(self.recipe.optimizers.values())
-        self.progress.say(f"{failure}; gone back to step {self.done:,} with all rates halved, this once")
+        self.progress.say(f"{exploded}; gone back to step {self.done:,} with all rates halved, this once")
 
-    def _take_less(self, failure: torch.OutOfMemoryError) -> None:
+    def _take_less(self) -> None:
         """Return to the last checkpoint and compute in parts of half the size; fail where a part is one picture."""
         size = min(self.engine.choice.micro_batch or self.settings.batch, self.settings.batch // self.ranks.world)
         if size == 1 or self.ranks.world > 1:  # where there are several, the others may have room, and wait
             raise TrainingFailed(
                 f"{self.recipe.name}: memory ran out with parts of {size}; lower train.micro_batch, or "
                 "networks.filters or side, or take a larger device"
-            ) from failure
+            )
         self._return()
         half = -(-size // 2)
         self.engine.take_parts_of(half)
@@ -244,6 +258,8 @@ class Training:
     def _save(self, which: str, score: float | None = None) -> None:
         """Write a checkpoint; weights spoiled by a loss that is no number are never saved over sound ones."""
         self._means()
+        if which == "last":
+            self.saved_at = time.monotonic()
         if not self.ranks.writes:
             return
         loop = {
@@ -254,7 +270,6 @@ class Training:
             checkpoint.keep_older(self.folder / "last", self.folder / "older", self.settings.keep_last - 1, self.done)
         checkpoint.save(self.folder / which, self.recipe, Point(self.done, score, loop), self._fingerprints())
         if which == "last":
-            self.saved_at = time.monotonic()
             self.board.write()
 
     def _sum(self, losses: Losses) -> None:
