@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from pipelines.executor import make_executor
 from pipelines.params import Params, RecipeParams
 from pipelines.places import DATA
 from pipelines.start import find as find_start
-from pipelines.start import left_behind, paint_on
+from pipelines.start import left_behind, paint_on, recorded
 from tasks.errors import BarenError
 from tasks.files import SCRATCH, fingerprint, read_json, scratch_folder, sha256_file, write_text
 from tasks.progress import Progress
@@ -171,6 +169,7 @@ def _train(recipe: RecipeParams, progress: Progress) -> None:
         out=out,
         scratch=scratch,
         start=start,
+        anew=recipe.train.start is None,  # a schedule trains whether or not there is anything new
         progress=progress,
         record=record,
         ranks=ranks,
@@ -377,7 +376,5 @@ def _shards(recipe: RecipeParams, key: str) -> Path:
 
 def _recorded(stage: str) -> bool:
     """Whether dvc.lock knows data of this stage."""
-    lock = Path("dvc.lock")
-    content: Any = yaml.safe_load(lock.read_text(encoding="utf-8")) if lock.exists() else None
-    outs = ((content or {}).get("stages") or {}).get(stage, {}).get("outs") or []
+    outs = (recorded("workspace") or {}).get(stage, {}).get("outs") or []
     return any(out.get("nfiles", 0) > 0 for out in outs)

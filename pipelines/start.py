@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from tasks.errors import ParamsError
-from tasks.files import SCRATCH, fingerprint, no_half_folder, read_json, scratch_folder
+from tasks.files import SCRATCH, fingerprint, no_half_file, no_half_folder, read_json, scratch_folder
 
 CHECKPOINT, RECORD = "checkpoint.json", "run.json"
 LOCK = "dvc.lock"
@@ -41,13 +41,13 @@ def find(start: str, recipe: str) -> Path:
     where = f"recipes.{recipe}.train.start is {start!r}"
     revision, _, which = start.partition(":")
     which = which or "last"
-    lock = _lock_of(revision)
-    if lock is None:
+    stages = recorded(revision)
+    if stages is None:
         raise ParamsError(
             f"{where}, which is no folder of a checkpoint and no git revision with a {LOCK}; name one of the two "
             "(DVC empties data/4-models before it trains: what lies there is named by its revision, or by workspace)"
         )
-    model = _model(lock, recipe)
+    model = _model(stages, recipe)
     if model is None:
         raise ParamsError(
             f"{where}, and the model of {recipe} that {revision} records is not in DVC's cache; fetch it "
@@ -60,8 +60,8 @@ def find(start: str, recipe: str) -> Path:
         (folder / name).mkdir(parents=True, exist_ok=True)
         for file, path in model.files.items():
             if file.startswith(f"{name}/"):
-                (folder / file).unlink(missing_ok=True)
-                (folder / file).symlink_to(path.absolute())
+                with no_half_file(folder / file) as link:  # several processes may be here, and one may read already
+                    link.symlink_to(path.absolute())
     return folder / which
 
 
@@ -81,8 +81,7 @@ def left_behind(recipe: str, record: Mapping[str, Any], scratch: Path) -> Iterat
                 f"{read_json(furthest)['step']:,}; set {setting} to {furthest.parent} to go on from it, "
                 "or remove that folder"
             )
-    lock = _lock_of("workspace")
-    model = _model(lock, recipe) if lock is not None else None
+    model = _model(recorded("workspace") or {}, recipe)
     if model is not None and RECORD in model.files:
         changed = differences(read_json(model.files[RECORD]), record)
         if changed:
@@ -112,13 +111,23 @@ def _flat(block: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return flat
 
 
-def _lock_of(revision: str) -> Any:
-    """The dvc.lock of a git revision, or the one lying here for "workspace"; None where there is none."""
-    if revision == "workspace":
-        text = Path(LOCK).read_text(encoding="utf-8") if Path(LOCK).exists() else None
-    else:
-        text = _git("show", f"{revision}:./{LOCK}")
-    return None if text is None else yaml.safe_load(text)
+def recorded(revision: str) -> Mapping[str, Any] | None:
+    """The blocks of a git revision's dvc.lock, or of the one lying here for "workspace"; None where there is none.
+
+    Raises ParamsError for one that is damaged: cut short, or with the marks of a merge in it.
+    """
+    try:
+        if revision == "workspace":
+            text = Path(LOCK).read_text(encoding="utf-8") if Path(LOCK).exists() else None
+        else:
+            text = _git("show", f"{revision}:./{LOCK}")
+        return None if text is None else dict((yaml.safe_load(text) or {}).get("stages") or {})
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
+        whose = "" if revision == "workspace" else f" of {revision}"
+        raise ParamsError(
+            f"{LOCK}{whose} is damaged, as a merge or a full disk leaves it; bring it back from a commit where it is "
+            f"whole (git show COMMIT:{LOCK} > {LOCK})"
+        ) from error
 
 
 def _git(*command: str) -> str | None:
@@ -129,9 +138,9 @@ def _git(*command: str) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def _model(lock: Any, recipe: str) -> Cached | None:
-    """What the lock records of the recipe's model; None where it records none or the cache lacks a file of it."""
-    outs = ((lock or {}).get("stages") or {}).get(f"train@{recipe}", {}).get("outs") or []
+def _model(stages: Mapping[str, Any], recipe: str) -> Cached | None:
+    """What dvc.lock records of the recipe's model; None where it records none or the cache lacks a file of it."""
+    outs = stages.get(f"train@{recipe}", {}).get("outs") or []
     if not outs:
         return None
     cache = _cache() / "files" / "md5"

@@ -259,6 +259,7 @@ def test_a_way_that_is_slower_fails_or_loses_otherwise_is_not_taken(monkeypatch:
     assert choice({"eager": 1.0, "compiled": 0.8, "graphs": 0.5}, {}) == "graphs"
     assert choice({"eager": 1.0, "compiled": 0.8, "graphs": 0.5}, {"graphs": 7.0}) == "compiled"
     assert choice({"eager": 1.0, "compiled": 0.0, "graphs": 0.97}, {}) == "eager"
+    assert choice({"eager": 1.0, "compiled": 0.8, "graphs": 0.5}, {"eager": float("nan")}) == "eager"
     with pytest.raises(RuntimeError, match="no compiler"):  # nothing works: that is no matter of speed
         choice({"eager": 0.0, "compiled": 0.0, "graphs": 0.0}, {})
 

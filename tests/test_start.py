@@ -86,6 +86,18 @@ def test_a_git_revision_goes_on_exactly(kept: str) -> None:
         start.find("HEAD:first", "portraits")
 
 
+def test_a_finished_run_is_no_start_by_hand_and_gives_its_weights_to_a_schedule(
+    kept: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert trained(start="HEAD") == 1
+    assert "has all the 4 steps that the params ask for; raise train.epochs" in capsys.readouterr().err
+    monkeypatch.setenv("BAREN_START", str(start.find("HEAD", "portraits")))
+    assert trained() == 0
+    assert any("begins with the weights of" in line and "which has all its steps, at step 0" in line for line in SAID)
+    assert (MODEL / "losses.csv").read_text().count("\n") == 5
+    assert sha256_file(MODEL / "last/weights.safetensors") != kept
+
+
 def test_a_changed_schedule_says_what_it_leaves_behind(kept: str) -> None:
     assert trained(epochs=3, stop_after="0s") > 128
     assert SAID[-3].startswith(
@@ -101,6 +113,33 @@ def test_a_changed_schedule_says_what_it_leaves_behind(kept: str) -> None:
     SAID.clear()
     assert trained(epochs=4, stop_after="1h") == 0
     assert not any("begins at step 0" in line for line in SAID)  # it went on
+
+
+def test_two_processes_find_a_start_at_once(kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one looks for the same while ours is at a file: none of them may ever miss one that was there."""
+    link, folder = Path.symlink_to, start.find("HEAD", "portraits")
+    missed: list[str] = []
+
+    def meanwhile(path: Path, target: Path) -> None:
+        missed.extend(file for file in ("state.pt", "weights.safetensors") if not (folder / file).exists())
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "symlink_to", link)
+            patch.setattr("os.getpid", lambda: 1)
+            start.find("HEAD", "portraits")
+        link(path, target)
+
+    monkeypatch.setattr(Path, "symlink_to", meanwhile)
+    assert sha256_file(start.find("HEAD", "portraits") / "weights.safetensors") == kept
+    assert missed == []
+
+
+def test_a_lock_with_the_marks_of_a_merge_is_said(kept: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = Path("dvc.lock").read_text()
+    Path("dvc.lock").write_text(f"<<<<<<< HEAD\n{text}=======\n{text}>>>>>>> other\n")
+    assert trained(epochs=3) == main(["scrape", "tiny"]) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2
+    assert all("dvc.lock is damaged, as a merge" in line for line in told)
 
 
 def test_a_model_that_the_cache_lost_is_said(kept: str) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from tiny_run import Pictures, StopAfter, shapes, small, trained, weights
 from torch import Tensor
 
-from pipelines import progressive, travelgan
+from pipelines import cyclegan, progressive, travelgan
 from tasks import train
 from tasks.errors import CheckpointError, ParamsError, Stopped, TrainingFailed
 from tasks.progress import Progress
@@ -259,6 +259,25 @@ def test_too_few_pictures_for_a_batch_is_said(tmp_path: Path) -> None:
     with pytest.raises(TrainingFailed, match=r"learn 'from' has 12 pictures to train on and a batch takes 16"):
         trained(tmp_path, settings)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("few", ["from", "to"])
+def test_a_single_picture_is_too_few_though_a_batch_is_one(tmp_path: Path, few: str) -> None:
+    settings = cyclegan.Train(epochs=1, batch=1, preview_pictures=1, device="cpu")
+    recipe = cyclegan.build(cyclegan.Networks(side=32, filters=2, blocks=1, critic_layers=2), settings)
+
+    def run(num: int) -> None:
+        feeds = {key: Pictures(1, num if key == few else 2, batch=1) for key in ("from", "to")}
+        train.run(
+            recipe=recipe, feeds=feeds, settings=settings, out=tmp_path / "out", scratch=tmp_path / "scratch",
+            progress=Progress(io.StringIO()), record={},
+        )  # fmt: skip
+
+    with pytest.raises(
+        TrainingFailed, match=f"learn '{few}' has 1 pictures to train on and a batch takes 1, a preview two"
+    ):
+        run(1)
+    run(2)
 
 
 @pytest.mark.parametrize(("named", "apart"), [(None, 201), (1, 3), (5, 15)])

@@ -26,6 +26,7 @@ def run(
     progress: "Progress",
     record: Mapping[str, Any],
     start: Path | None = None,
+    anew: bool = False,
     ranks: "Ranks | None" = None,
 ) -> None:
     """Train `recipe`; see tasks.train.stage.run."""
@@ -33,7 +34,7 @@ def run(
 
     train(
         recipe=recipe, feeds=feeds, settings=settings, out=out, scratch=scratch, progress=progress, record=record,
-        start=start, ranks=ranks,
+        start=start, anew=anew, ranks=ranks,
     )  # fmt: skip
 
 

@@ -75,15 +75,16 @@ def load(folder: Path, recipe: Recipe, device: torch.device) -> Point:
     about = _about(folder, recipe)
     state = _read(folder, STATE, device)
     recipe.load_state(state["recipe"])
-    _load_weights(folder, recipe, device)
+    _load_weights(folder, recipe)
     for name, optimizer in recipe.optimizers.items():
         optimizer.load_state_dict(state["optimizers"][name])
     return Point(about["step"], about["score"], state["loop"])
 
 
-def feeds_of(folder: Path, recipe: Recipe) -> dict[str, str]:
-    """The fingerprints of what the checkpoint learned from; raises CheckpointError as `load` does."""
-    return _about(folder, recipe)["feeds"]
+def origin_of(folder: Path, recipe: Recipe) -> tuple[int, dict[str, str]]:
+    """The checkpoint's step, and the fingerprints of what it learned from; raises CheckpointError as `load` does."""
+    about = _about(folder, recipe)
+    return about["step"], about["feeds"]
 
 
 def load_painter(folder: Path, recipe: Recipe, back: bool = False) -> nn.Module:
@@ -97,7 +98,7 @@ def load_painter(folder: Path, recipe: Recipe, back: bool = False) -> nn.Module:
     _about(folder, recipe)
     device = torch.device("cpu")
     recipe.load_state(_read(folder, STATE, device)["recipe"])
-    _load_weights(folder, recipe, device)
+    _load_weights(folder, recipe)
     return painter()
 
 
@@ -147,9 +148,10 @@ def _read(folder: Path, name: str, device: torch.device) -> dict[str, Any]:
     return torch.load(folder / name, map_location=device, weights_only=True)
 
 
-def _load_weights(folder: Path, recipe: Recipe, device: torch.device) -> None:
+def _load_weights(folder: Path, recipe: Recipe) -> None:
     """Copy the weights in; layers keep their place and layout in memory."""
-    saved, wanted = load_file(folder / WEIGHTS, device=str(device)), _tensors(recipe)
+    # by way of the CPU: a "cuda" there would be the first GPU, whichever is ours
+    saved, wanted = load_file(folder / WEIGHTS), _tensors(recipe)
     for name in sorted(saved.keys() | wanted.keys()):
         shapes = [tuple(tensors[name].shape) if name in tensors else "none" for tensors in (saved, wanted)]
         if shapes[0] != shapes[1]:

@@ -64,7 +64,7 @@ class Training:
         self.pace: Pace | None = None
         self.went_back = False  # to the last checkpoint, after a loss exploded; once is enough
 
-    def begin(self, record: Mapping[str, Any], start: Path | None) -> None:
+    def begin(self, record: Mapping[str, Any], start: Path | None, anew: bool = False) -> None:
         """Load the checkpoint of an interrupted run, or record a new one and what it begins with."""
         resumed = bool(self.ranks.agreed((self.folder / "last").exists()))
         self.engine.place(self.recipe)
@@ -72,7 +72,7 @@ class Training:
         if resumed:
             self._load(self.folder / "last")
         elif start is not None:
-            self._start_from(start)
+            self._start_from(start, anew)
         if told := self.engine.precision.warning():
             self.progress.say(f"{self.recipe.name}: {told}")
         if not self.engine.settled:
@@ -231,10 +231,16 @@ class Training:
         if self.done:
             self.progress.say(f"{self.recipe.name} goes on from step {self.done:,} of {self.num_steps:,} in {folder}")
 
-    def _start_from(self, folder: Path) -> None:
+    def _start_from(self, folder: Path, anew: bool) -> None:
         """Begin with another run's checkpoint, but with the rates, betas and ways to compute that the params name."""
         named = {name: rates.named(optimizer) for name, optimizer in self.recipe.optimizers.items()}
-        if checkpoint.feeds_of(folder, self.recipe) == self._fingerprints():
+        step, feeds = checkpoint.origin_of(folder, self.recipe)
+        alike, over = feeds == self._fingerprints(), step >= self.num_steps
+        if alike and over and not anew:
+            raise CheckpointError(
+                f"{folder} has all the {self.num_steps:,} steps that the params ask for; raise train.epochs"
+            )
+        if alike and not over:
             self._load(folder)
             self.engine.hold_to(self.settings)
             best = folder.with_name("best")
@@ -244,10 +250,8 @@ class Training:
                 shutil.copytree(best, self.folder / "best", dirs_exist_ok=True)
         else:
             checkpoint.load(folder, self.recipe, self.engine.device)
-            self.progress.say(
-                f"{self.recipe.name} begins with the weights of {folder}, on other pictures or in other batches, "
-                "at step 0"
-            )
+            why = "which has all its steps" if alike else "on other pictures or in other batches"
+            self.progress.say(f"{self.recipe.name} begins with the weights of {folder}, {why}, at step 0")
         self.engine.place(self.recipe)
         for name, optimizer in self.recipe.optimizers.items():
             for group, settings in zip(optimizer.param_groups, named.get(name, []), strict=False):

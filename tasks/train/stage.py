@@ -28,12 +28,14 @@ def run(
     progress: Progress,
     record: Mapping[str, Any],
     start: Path | None = None,
+    anew: bool = False,
     ranks: Ranks | None = None,
 ) -> None:
     """Train `recipe` on `feeds` ("from", "to") and write it to `out`; goes on from what `scratch` holds of this run.
 
     A new run begins with the checkpoint in `start`: on the same pictures in the same batches it goes on from there
-    exactly, on others it begins at step 0 with those weights.
+    exactly, on others it begins at step 0 with those weights. So it does with `anew` where that run has all its steps
+    already, which is a CheckpointError else.
 
     `ranks` are the processes that share the work, by default this one alone: they share every batch (`feeds` then give
     each its part), or where there are several seeds each trains its own. `record` is what run.json tells beside the
@@ -56,7 +58,7 @@ def run(
         training = Training(
             one, feeds, settings.model_copy(update={"seed": seed}), folder, progress, shared, deadline
         )  # fmt: skip
-        training.begin(record, start)
+        training.begin(record, start, anew)
         return training
 
     if many:
@@ -73,8 +75,8 @@ def run(
 
 def _require_pictures(feeds: Mapping[str, Feed], settings: Train) -> None:
     for key, feed in feeds.items():
-        if feed.num_items < settings.batch:
+        if feed.num_items < max(settings.batch, 2):
             raise TrainingFailed(
                 f"the picture set to learn {key!r} has {feed.num_items} pictures to train on and a batch takes "
-                f"{settings.batch}; scrape more, or lower train.batch"
+                f"{settings.batch}, a preview two at least; scrape more, or lower train.batch"
             )
