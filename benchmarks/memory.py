@@ -50,10 +50,12 @@ def peak(recipe: RecipeParams, batch: int) -> int:
     """Bytes alive at the peak of two steps at the recipe's full side, with `batch` pictures of each set."""
     shapes = recipe.networks.model_dump()
     changes = {"first": shapes["side"]} if "first" in shapes else {}  # the last level takes most
+    learning = {"batch": batch, "precision": "float32"} | ({"fade": 0} if "first" in shapes else {})
     if "spectral" in shapes:
         changes["spectral"] = ()  # which adds no more than a copy of the weights
+        learning["loss"] = "hinge"  # wgan asks for it, and takes as much
     networks = type(recipe.networks).model_validate({**shapes, **changes})
-    settings = type(recipe.train).model_validate({**recipe.train.model_dump(), "batch": batch, "precision": "float32"})
+    settings = type(recipe.train).model_validate({**recipe.train.model_dump(), **learning})
     with torch.device("meta"), Alive() as alive:
         built = recipe.module.build(networks, settings)
         shown = {key: torch.rand(batch, 3, built.side, built.side) for key in ("from", "to")}

@@ -139,6 +139,7 @@ class Anime(PaintsFromNoise):
                 network.apply(first_weights)
         self.averages: dict[str, nn.Module] = {"generator": averaged_copy(self.generator)}
         self.augment = Augment(train.augment, train.strength)
+        self.cycle = train.generator_every
         self.generator_loss = torch.zeros(())  # of its last step; it stands for the steps between
 
     def step(self, step: int, pictures: Pictures, run: Run) -> Losses:

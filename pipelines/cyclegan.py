@@ -59,6 +59,7 @@ class Train(LoopSettings):
     """How the four networks learn."""
 
     batch: int = Field(1, ge=1)  # as in the article; more is quicker a picture, and takes more epochs
+    flip: bool = True  # the article's
     average_half_life: int = Field(0, ge=0)  # the article averages nothing
     loss: Literal["bce", "lsgan"] = "bce"  # cross-entropy as the article says; its code ran least squares
     rate_generator: float = Field(2e-4, gt=0)  # Adam's

@@ -48,6 +48,7 @@ class Networks(Settings):
 class Train(Augmented):
     """How both networks learn."""
 
+    batch: int = Field(16, ge=2)  # the article's, who also took 8
     rate_generator: float = Field(2e-4, gt=0)
     rate_critic: float = Field(3e-4, gt=0)  # slightly above the generator's, as the article found best
     beta1: float = Field(0.5, ge=0, lt=1)

@@ -19,7 +19,7 @@ from tasks.settings import Settings
 from tasks.train.adversarial import R1_EVERY, critic_loss, generator_loss, r1_penalty, slope_penalty
 from tasks.train.augment import Augment
 from tasks.train.average import averaged_copy
-from tasks.train.dcgan import PaintsFromNoise, first_weights
+from tasks.train.dcgan import PaintsFromNoise, first_weights, normed
 from tasks.train.equalised import Border, Deviation, EqualConv, EqualLinear, PixelNorm
 from tasks.train.recipe import Losses, Pictures, Run, held
 from tasks.train.settings import Augmented
@@ -137,10 +137,7 @@ class Critic(nn.Module):
         self.register_buffer("alpha", torch.ones(()))
 
     def forward(self, pictures: Tensor, *others: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """One logit for each picture; with `others`, as many, in one pass, each batch ended by itself: it is compared.
-
-        Not for the plain form, whose batch norm would mix them.
-        """
+        """A logit for each picture; `others`, as many, share the pass, each batch ended by itself: karras alone."""
         if not others:
             return self.end(self._features(pictures))
         features = self._features(torch.cat((pictures, *others)))
@@ -168,11 +165,11 @@ class _Plain:
 
     def base(self) -> nn.Module:
         up = nn.ConvTranspose2d(self.noise, self.width(4), 4, 1, 0, bias=False)
-        return nn.Sequential(nn.Unflatten(1, (self.noise, 1, 1)), _normed(up, nn.ReLU()))
+        return nn.Sequential(nn.Unflatten(1, (self.noise, 1, 1)), normed(up, nn.ReLU()))
 
     def enlarging(self, side: int) -> nn.Module:
         up = nn.ConvTranspose2d(self.width(side // 4), self.width(side // 2), 4, 2, 1, bias=False)
-        return _normed(up, nn.ReLU())
+        return normed(up, nn.ReLU())
 
     def head(self, side: int) -> nn.Module:
         up = nn.ConvTranspose2d(self.width(side // 2), 3, 4, 2, 1, bias=False)
@@ -184,7 +181,7 @@ class _Plain:
 
     def halving(self, side: int) -> nn.Module:
         down = nn.Conv2d(self.width(side // 2), self.width(side // 4), 4, 2, 1, bias=False)
-        return _normed(down, nn.LeakyReLU(0.2))
+        return normed(down, nn.LeakyReLU(0.2))
 
     def end(self) -> nn.Module:
         return nn.Sequential(nn.Conv2d(self.width(4), 1, 4, 1, 0, bias=False).apply(first_weights), nn.Flatten())
@@ -259,6 +256,7 @@ class Progressive(PaintsFromNoise):
         self.shapes, self.train, self.side, self.noise = networks, train, networks.side, networks.noise
         self.grows_from = tuple(_sides(SMALLEST[networks.form], networks.side // 2))  # checkpoints it goes on from
         self.augment = Augment(train.augment, train.strength)
+        self.cycle = R1_EVERY if train.r1 > 0 else 1
         self.since = 0  # the step the level, or its fading, began at
         self.distances: list[float] = []  # of the previews since then
         self._build(networks.side if networks.grow == "hand" else networks.first, fading=False)
@@ -387,6 +385,12 @@ def _require_sense(networks: Networks, train: Train) -> None:
                 f"{key} is {num}, no multiple of networks.group, {networks.group}, the pictures among which the "
                 "minibatch deviation is taken; change one of the two"
             )
+    grows = networks.first < networks.side or networks.grow == "hand" or train.start is not None
+    if not grows and (train.fade > 0 or networks.grow == "plateau"):
+        wrong = (
+            f"fade is {train.fade:,} and networks.grow {networks.grow!r}, and nothing grows where networks.first is "
+            "networks.side; set fade to 0 and grow to 'schedule', or lower first"
+        )
     if wrong:
         raise ParamsError(f"recipes.progressive.train.{wrong}")
 
@@ -394,7 +398,3 @@ def _require_sense(networks: Networks, train: Train) -> None:
 def _sides(first: int, last: int) -> list[int]:
     """`first`, doubled up to `last`."""
     return [first << level for level in range(int(math.log2(last / first)) + 1)] if last >= first else []
-
-
-def _normed(layer: nn.Conv2d | nn.ConvTranspose2d, activation: nn.Module) -> nn.Module:
-    return nn.Sequential(layer.apply(first_weights), nn.BatchNorm2d(layer.out_channels), activation)

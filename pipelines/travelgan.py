@@ -8,7 +8,8 @@ the generator averaged, and its input cut in four patches that are rejoined befo
 So the article has it, and so the defaults are. The paper's own code differs: both directions (`directions`) with one
 encoder whose first layer each side has for itself, cross-entropy (`loss`), no spectral norm (`spectral`), no patches
 (`four_patches`), travel and margin ten times the adversarial loss, the margin on squared distances, batches of 16.
-Where the article says nothing (widths, kernels, rates, margin, latent length) the defaults are that code's.
+Where the article says nothing (the U-Net's widths, kernels, rates, margin, latent length) the defaults are that code's,
+but critic and encoder double 64 filters four times: its critic begins with 128, and its encoder ends at 512.
 
 In neither, and on request: a critic of patches at several sizes (`critic`, `scales`), its gradient penalty (`r1`),
 a U-Net that draws no grid (`unet`), the photograph as ground (`ground`), the prints' colours in their shares
@@ -35,7 +36,7 @@ from tasks.train.colours import colour_loss
 from tasks.train.recipe import Losses, Pictures, Recipe, Run, held
 from tasks.train.settings import Augmented
 from tasks.train.spectral import fold_spectrum, normalise_spectrum
-from tasks.train.unets import Ground, PooledUNet, UNet, he_weights, normal_weights, on_ground
+from tasks.train.unets import Ground, PooledUNet, UNet, he_weights, normal_weights, on_ground, quartered, rejoined
 
 KIND: Literal["translation"] = "translation"
 Name = Literal["generator", "critic", "encoder"]  # of both directions, where there are two
@@ -45,9 +46,8 @@ class Networks(Settings):
     """The shapes of the three networks."""
 
     side: int = Field(256, ge=32, multiple_of=16)  # of the square pictures learned from, in pixels
-    directions: Literal["one", "both"] = (
-        "one"  # both: another generator and critic learn to paint prints as photographs
-    )
+    # both: another generator and critic learn to paint prints as photographs
+    directions: Literal["one", "both"] = "one"
     filters: int = Field(64, ge=4)  # of the first layer of each network; the U-Net's widest has 4 times as many
     levels: int = Field(5, ge=1, le=7)  # halvings of the U-Net; with few it sees strokes alone (1, folded: 36 px)
     # strided as in the paper's code, pooled as the article words it, folded the same of four pixels as one: a quarter
@@ -100,9 +100,8 @@ class Train(Augmented):
     first_weights: Literal["dcgan", "he"] = "dcgan"
     margin: float = Field(10.0, gt=0)  # latent distance that two photographs must keep
     travel: float = Field(1.0, gt=0)  # weight of the transformation-vector loss beside the adversarial one
-    frozen: float = Field(
-        0.0, ge=0, le=1
-    )  # last share of the run with batch norm as it prints: what is learned is exact
+    # last share of the run with batch norm as it prints: what is learned is exact
+    frozen: float = Field(0.0, ge=0, le=1)
     r1: float = Field(0.0, ge=0)  # weight of the critic's gradient penalty at prints; 10 settles what would circle
     colours: float = Field(0.0, ge=0)  # weight of having the prints' colours in the prints' shares
     calm: float = Field(0.0, ge=0)  # weight of leaving flat what is flat in the photograph, so that skies stay skies
@@ -213,9 +212,14 @@ class TravelGan(Recipe):
             network.apply(he_weights if train.first_weights == "he" and not bounded else normal_weights)
             if bounded:
                 normalise_spectrum(network)
+        self.cycle = R1_EVERY if train.r1 > 0 else 1
         generators = [name for name in self.networks if name.startswith("generator")]
         self.averages = {name: averaged_copy(self.networks[name]) for name in generators}
         self.augment = Augment(train.augment, train.strength)
+
+    def bears_parts_of(self, size: int) -> bool:
+        """Not a picture alone where the deepest level is one pixel: a single value is nothing to norm."""
+        return not _meets_one_value(self.shapes, self.train.batch, size)
 
     def new_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """One Adam for generators and encoder, each at its rate, one for the critics."""
@@ -276,7 +280,6 @@ class TravelGan(Recipe):
         """Both losses go back to the paintings; there the two gradients are averaged, and their mean goes on."""
         photos, prints, share = sources[way.source], pictures[way.target], 1 / len(self.ways)
         seen = painted.detach().requires_grad_()
-
         with held(way.critic):
             adversarial = generator_loss(self.train.loss, run(way.critic, self.augment(seen)))
             (from_critic,) = torch.autograd.grad(share * adversarial, seen)
@@ -297,7 +300,6 @@ class TravelGan(Recipe):
         (share * total).backward()
         from_encoder = seen.grad
         assert from_encoder is not None
-
         painted.backward((from_critic + from_encoder) / 2)
         if self.train.identity > 0:
             identity = (self._paint_training(way, prints, run) - prints).abs().mean()
@@ -350,8 +352,22 @@ def _require_sense(networks: Networks, train: Train) -> None:
         wrong = "loss is 'wgan', which needs a critic of bounded slope; name it in networks.spectral, or take hinge"
     if train.frozen > 0 and networks.norm == "none":
         wrong = f"frozen is {train.frozen:g}, and networks.norm is 'none': there is nothing to freeze; set it to 0"
+    if train.first_weights == "he" and len(set(networks.spectral)) == 3:
+        wrong = "first_weights is 'he', which no network under networks.spectral takes, and all are; leave it out"
+    if train.micro_batch and _meets_one_value(networks, train.batch, train.micro_batch):
+        wrong = (
+            f"micro_batch is {train.micro_batch}, which leaves batch norm one picture alone, and networks.levels one "
+            "pixel of it; raise micro_batch, lower networks.levels, or set networks.norm to 'none'"
+        )
     if wrong:
         raise ParamsError(f"recipes.travelgan.train.{wrong}")
+
+
+def _meets_one_value(networks: Networks, batch: int, size: int) -> bool:
+    """Whether `size` pictures at a time leave one alone, and of it one pixel at a level with batch norm."""
+    num, deepest = (4 * batch, networks.levels + 1) if networks.four_patches else (batch, networks.levels)
+    norms = networks.unet == "strided" and networks.norm == "batch" and networks.levels > 1
+    return norms and networks.side >> deepest == 1 and size < num and (num - 1) % size == 0
 
 
 def _generator(networks: Networks) -> nn.Module:
@@ -364,20 +380,6 @@ def _critic(networks: Networks) -> nn.Module:
     if networks.critic == "patches":
         return PatchCritic(networks.filters, networks.scales)
     return FiveConvolutions(networks.side, networks.filters, 1)
-
-
-def quartered(pictures: Tensor) -> Tensor:
-    """[B,3,2h,2w] -> [4B,3,h,w]: the quarters of each picture, left to right and top to bottom."""
-    num, channels, height, width = pictures.shape
-    cut = pictures.reshape(num, channels, 2, height // 2, 2, width // 2).permute(0, 2, 4, 1, 3, 5)
-    return cut.reshape(4 * num, channels, height // 2, width // 2)
-
-
-def rejoined(quarters: Tensor) -> Tensor:
-    """[4B,3,h,w] -> [B,3,2h,2w]: `quartered` undone."""
-    num, channels, height, width = quarters.shape
-    laid = quarters.reshape(num // 4, 2, 2, channels, height, width).permute(0, 3, 1, 4, 2, 5)
-    return laid.reshape(num // 4, channels, 2 * height, 2 * width)
 
 
 def transformation_vectors(latents: Tensor) -> Tensor:

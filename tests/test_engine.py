@@ -12,7 +12,7 @@ import torch
 from tiny_run import Pictures, StopAfter, small, trained, weights
 from torch import Tensor, nn
 
-from pipelines import portraits, progressive, travelgan
+from pipelines import anime, portraits, progressive, travelgan
 from tasks.errors import DeviceLost, Stopped, TrainingFailed
 from tasks.files import read_json
 from tasks.progress import Progress
@@ -151,6 +151,18 @@ def test_memory_too_small_for_one_picture_is_said(tmp_path: Path) -> None:
     assert (tmp_path / "scratch/last/checkpoint.json").exists()
 
 
+def test_parts_are_not_halved_to_a_single_picture_that_batch_norm_cannot_bear(tmp_path: Path) -> None:
+    settings = small(epochs=1, micro_batch=2)
+    recipe = travelgan.build(travelgan.Networks(side=32, filters=4, levels=4, latent=8), settings)
+
+    def hungry(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    recipe.step = hungry  # type: ignore[method-assign]
+    with pytest.raises(TrainingFailed, match="travelgan: memory ran out with parts of 2; lower"):
+        trained(tmp_path, settings, recipe=recipe)
+
+
 def test_memory_that_is_too_small_for_the_probe_halves_the_parts_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,6 +295,17 @@ def test_the_arithmetic_of_a_step_is_counted_and_set_beside_the_device() -> None
     assert twice.operations == pytest.approx(2 * pace.operations, rel=0.02)
     assert pace.share(pace.limit / pace.operations) == pytest.approx(1)
     assert all(torch.equal(one, two) for one, two in zip(before, recipe.generator.parameters(), strict=True))
+
+
+def test_the_arithmetic_is_the_mean_of_steps_of_which_not_all_take_as_much() -> None:
+    def operations(every: int) -> float:
+        settings = anime.Train(generator_every=every, batch=4, device="cpu")
+        recipe = anime.build(anime.Networks(side=24, filters=4, noise=8), settings)
+        return Pace(recipe, {"to": Pictures(1).pictures[:4, :, :24, :24]}, Engine.of(settings), settings).operations
+
+    with_both, critic_alone = operations(1), operations(10**9)
+    assert critic_alone < with_both
+    assert operations(5) == pytest.approx((with_both + 4 * critic_alone) / 5, rel=1e-6)
 
 
 def test_a_gpu_that_vanishes_leaves_a_sentence_and_the_last_checkpoint(tmp_path: Path) -> None:

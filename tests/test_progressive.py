@@ -296,3 +296,11 @@ def test_beyond_the_edges_is_nothing_or_what_lies_there_as_params_say() -> None:
 def test_a_fading_longer_than_its_level_is_said_before_the_first_step() -> None:
     with pytest.raises(ParamsError, match=r"fade is 100 and each of 3 levels has 24 pictures; lower fade, or raise"):
         tiny(fade=100).advance(0, 18)
+
+
+@pytest.mark.parametrize(("networks", "train"), [({}, {"fade": 8}), ({"grow": "plateau"}, {})])
+def test_growth_that_never_comes_is_said(networks: dict[str, Any], train: dict[str, Any]) -> None:
+    with pytest.raises(ParamsError, match=r"and nothing grows where .* set fade to 0 and grow to"):
+        tiny({"first": 32, **networks}, **train)
+    tiny({"first": 32, **networks, "grow": "hand"}, **train)  # from a checkpoint of a smaller side
+    tiny({"first": 32, **networks}, **train, start="HEAD")

@@ -12,6 +12,7 @@ from tasks.errors import ParamsError
 from tasks.train.adversarial import critic_loss, generator_loss
 from tasks.train.augment import gamma_jittered
 from tasks.train.average import measure_statistics
+from tasks.train.engine import in_parts
 
 ARTICLE = travelgan.Networks(spectral=(), norm="none")
 
@@ -324,3 +325,37 @@ def test_impossible_networks_are_said(block: dict[str, Any], sentence: str) -> N
 def test_settings_that_contradict_each_other_are_said(changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ParamsError, match=f"recipes.travelgan.train.{sentence}"):
         tiny(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"levels": 4, "micro_batch": 1},
+            r"micro_batch is 1, which leaves batch norm one picture alone, and networks\.",
+        ),
+        ({"levels": 4, "micro_batch": 3, "batch": 4}, "micro_batch is 3, which leaves batch norm one picture alone"),
+        (
+            {"first_weights": "he", "spectral": ("generator", "critic", "encoder")},
+            "first_weights is 'he', which no netw",
+        ),
+    ],
+)
+def test_what_could_not_be_computed_or_would_not_be_read_is_said(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ParamsError, match=rf"recipes\.travelgan\.train\.{sentence}"):
+        tiny(**changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"levels": 3, "micro_batch": 1}, {"levels": 4, "micro_batch": 2}, {"levels": 1, "micro_batch": 1},
+        {"levels": 4, "micro_batch": 1, "norm": "none"}, {"levels": 3, "micro_batch": 1, "unet": "pooled"},
+        {"levels": 4, "micro_batch": 16, "batch": 4},
+    ],
+)  # fmt: skip
+def test_what_can_be_computed_in_parts_is(changes: dict[str, Any]) -> None:
+    recipe = tiny(**changes)
+    size = changes["micro_batch"]
+    losses = recipe.step(0, pictures(), lambda network, *inputs, twice=False: in_parts(network, inputs, size))
+    assert all(bool(loss.isfinite()) for loss in losses.values())

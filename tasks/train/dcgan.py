@@ -32,6 +32,11 @@ def first_weights(layer: nn.Module) -> None:
         nn.init.normal_(layer.weight, 1.0, 0.02)
 
 
+def normed(layer: nn.Conv2d | nn.ConvTranspose2d, activation: nn.Module) -> nn.Module:
+    """The layer with such first weights, batch norm behind it, and an activation."""
+    return nn.Sequential(layer.apply(first_weights), nn.BatchNorm2d(layer.out_channels), activation)
+
+
 def orthogonal_weights(layer: nn.Module) -> None:
     """All singular values of a weight are one, so that dividing by the largest leaves the others as large."""
     if isinstance(layer, nn.Conv2d | nn.Linear):

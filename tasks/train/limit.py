@@ -42,15 +42,22 @@ class Pace:
 
 
 def arithmetic(recipe: Recipe, pictures: Pictures, engine: Engine, seed: int) -> int:
-    """Floating-point operations of one step of an untrained copy of `recipe`, grown as far as it is."""
+    """Floating-point operations of one step of an untrained copy of `recipe`, grown as far as it is.
+
+    It is the mean over the recipe's cycle, of which the first step and one of the others, all alike, are taken.
+    """
     copy = recipe.sibling(seed)
     copy.load_state(deepcopy(recipe.state()))
     plain = Engine(engine.precision, replace(engine.choice, compute="eager", micro_batch=None), engine.ranks)
     plain.place(copy)
-    seed_chance(seed, 0)
-    with _Counter() as counter:
-        copy.step(0, pictures, plain.run)
-    return counter.operations * engine.ranks.world
+    counted: list[int] = []
+    for step in range(min(copy.cycle, 2)):
+        seed_chance(seed, step)
+        with _Counter() as counter:
+            copy.step(step, pictures, plain.run)
+        counted.append(counter.operations)
+    in_cycle = counted[0] + (copy.cycle - 1) * counted[-1]
+    return in_cycle * engine.ranks.world // copy.cycle
 
 
 class _Counter(TorchDispatchMode):

@@ -189,15 +189,16 @@ class Training:
         self.progress.say(f"{exploded}; gone back to step {self.done:,} with all rates halved, this once")
 
     def _take_less(self) -> None:
-        """Return to the last checkpoint and compute in parts of half the size; fail where a part is one picture."""
+        """Return to the last checkpoint and compute in parts of half the size; fail where a part cannot be halved."""
         size = min(self.engine.choice.micro_batch or self.settings.batch, self.settings.batch // self.ranks.world)
-        if size == 1 or self.ranks.world > 1:  # where there are several, the others may have room, and wait
+        half = -(-size // 2)
+        # where there are several processes, the others may have room, and wait
+        if size == 1 or self.ranks.world > 1 or not self.recipe.bears_parts_of(half):
             raise TrainingFailed(
                 f"{self.recipe.name}: memory ran out with parts of {size}; lower train.micro_batch, or "
                 "networks.filters or side, or take a larger device"
             )
         self._return()
-        half = -(-size // 2)
         self.engine.take_parts_of(half)
         self._save("last")
         path = self.folder / "run.json"

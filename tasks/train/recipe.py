@@ -78,6 +78,7 @@ class Recipe(Protocol):
     averages: dict[str, nn.Module]  # name of a network -> its copy with averaged weights, never trained
     # of networks' settings those under which the same weights paint the same: in all others a checkpoint has to agree
     paints_alike: tuple[str, ...] = ()
+    cycle: int = 1  # steps of which the first does all that any does, and the others the rest of it alone
 
     @abstractmethod
     def __init__(self, networks: Any, train: Any) -> None:
@@ -115,6 +116,10 @@ class Recipe(Protocol):
     def advance(self, step: int, num_steps: int) -> bool:
         """Called before each step: follow schedules (rates, growth); True if networks or optimizers are new ones."""
         return False
+
+    def bears_parts_of(self, size: int) -> bool:
+        """Whether its networks can learn from a batch `size` pictures at a time."""
+        return True
 
     @torch.no_grad()
     def paint(self, pictures: Pictures) -> Tensor:

@@ -129,6 +129,20 @@ def _enlarged(x: Tensor) -> Tensor:
     return interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
+def quartered(pictures: Tensor) -> Tensor:
+    """[B,3,2h,2w] -> [4B,3,h,w]: the quarters of each picture, left to right and top to bottom."""
+    num, channels, height, width = pictures.shape
+    cut = pictures.reshape(num, channels, 2, height // 2, 2, width // 2).permute(0, 2, 4, 1, 3, 5)
+    return cut.reshape(4 * num, channels, height // 2, width // 2)
+
+
+def rejoined(quarters: Tensor) -> Tensor:
+    """[4B,3,h,w] -> [B,3,2h,2w]: `quartered` undone."""
+    num, channels, height, width = quarters.shape
+    laid = quarters.reshape(num // 4, 2, 2, channels, height, width).permute(0, 3, 1, 4, 2, 5)
+    return laid.reshape(num // 4, channels, 2 * height, 2 * width)
+
+
 def normal_weights(layer: nn.Module) -> None:
     """First weights of convolutions as in both papers' codes: normal with deviation 0.02, and no biases."""
     if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
