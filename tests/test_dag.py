@@ -101,6 +101,12 @@ def test_code_that_decides_makes_its_step_stale_and_nothing_that_asks_the_web(co
         (copy / f"tasks/{name}.py").write_text(before)
 
 
+@pytest.mark.parametrize("file", ["tasks/train/watch.py", "tasks/measures/memory.py", "tasks/measures/slices.py"])
+def test_code_that_chooses_the_best_moment_makes_training_stale(copy: Path, file: str) -> None:
+    (copy / file).write_text("# sees otherwise\n")
+    assert stale(copy) == {f"train@{name}" for name in PARAMS["recipes"]}
+
+
 def test_bytecode_and_half_written_files_make_nothing_stale(copy: Path) -> None:
     for folder in (copy / "data/1-raw", copy / "data/3-shards" / next(iter(PARAMS["pictures"]))):
         (folder / "__pycache__").mkdir()

@@ -35,8 +35,9 @@ def run(
     BarenError where there are too few pictures.
 
     The metrics are flat: swd, palette, rkid (to held-out pictures), ms_ssim, duplicates, copies; a name without suffix
-    is the recipe, _last its last state, _untrained the same networks before step one, _floor real pictures against
-    real ones. The grid shows made pictures, under each the picture learned from that is nearest, and real ones.
+    is the recipe, _last its last state, _untrained networks like its own before step one, of train.seed, whichever seed
+    of several was chosen, _floor real pictures against real ones. The grid shows made pictures, under each the picture
+    learned from that is nearest, and real ones.
     """
     require_pictures(pictures=reals)
     held_out, learned = as_tensor(reals, settings.pictures), as_tensor(known, settings.known)

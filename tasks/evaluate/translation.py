@@ -44,9 +44,9 @@ def run(
 
     The metrics are flat: swd, palette, rkid (to held-out prints), ms_ssim, duplicates, copies, content_luminance,
     content_edges, and with answers answer_swd, answer_palette, answer_l1 (mean absolute difference in (-1, 1), so at
-    most 2), answer_match. A name without suffix is the recipe; _last its last state; _untrained the same networks
-    before step one; _untouched the photo itself; _recoloured the photo in the prints' mean colours; _floor real prints
-    against real prints (of duplicates: the photos').
+    most 2), answer_match. A name without suffix is the recipe; _last its last state; _untrained networks like its own
+    before step one, of train.seed, whichever seed of several was chosen; _untouched the photo itself; _recoloured the
+    photo in the prints' mean colours; _floor real prints against real prints (of duplicates: the photos').
     """
     require_pictures(photos=photos, prints=prints)
     assert answers is None or answers.shape == photos.shape, "one answer a photo, of its size"
