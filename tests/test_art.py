@@ -89,3 +89,15 @@ def test_portraits_are_cut_to_the_face_and_the_rest_is_not() -> None:
         folder: art.set_of(Path(folder), 64)["prepare"]["crop"] for pair in art.FOLDERS.values() for folder in pair
     }
     assert [folder for folder, crop in crops.items() if crop == "faces"] == ["portraits"]
+
+
+def test_the_params_for_ones_own_pictures_are_those_that_squares_were_measured_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    measured = art.from_squares(art.block_of("travelgan", RECIPES["travelgan"], squares=True))
+    own = yaml.safe_load((art.ROOT / "params.own.yaml").read_text())["recipes"]["travelgan"]
+    length = {"epochs", "preview_every", "population", "compute"}  # and what it hangs on
+    for block in ("networks", "train"):
+        differ = {key for key in {*measured[block], *own[block]} if measured[block].get(key) != own[block].get(key)}
+        assert differ <= length

@@ -16,7 +16,7 @@ PACKAGES = ("flows", "pipelines", "tasks", "benchmarks")
 MODULES = sorted(path for package in (*PACKAGES, "tests") for path in (ROOT / package).rglob("*.py"))
 OURS = [path for path in MODULES if path.relative_to(ROOT).parts[0] != "tests"]
 ATTICS = {"utils", "util", "common", "helpers", "helper", "misc", "core"}
-PARAMS = [ROOT / "params.yaml", ROOT / "params.full.yaml", ROOT / "params.sanity.yaml"]
+PARAMS = [ROOT / f"params{which}.yaml" for which in ("", ".full", ".sanity", ".own")]
 
 
 def name(path: Path) -> str:
@@ -126,7 +126,7 @@ def test_what_a_recipe_imports_of_training_is_what_its_stage_depends_on() -> Non
 
 
 def test_both_sizes_of_params_have_the_same_keys() -> None:
-    small, full, _ = PARAMS
+    small, full, *_ = PARAMS
     demonstration, articles = (yaml.safe_load(path.read_text()) for path in (small, full))
     assert demonstration.keys() == articles.keys()
     for recipe, block in articles["recipes"].items():  # one that is added need not have a full size

@@ -23,9 +23,9 @@ def content() -> dict[str, Any]:
 
 
 def test_what_is_shipped_is_right_and_the_articles_systems_are_there_in_full() -> None:
-    files = ("params.yaml", "params.full.yaml", "params.sanity.yaml")
-    demonstration, full, sanity = (Params.load(ROOT / name) for name in files)
-    for params in (demonstration, full, sanity):
+    files = ("params.yaml", "params.full.yaml", "params.sanity.yaml", "params.own.yaml")
+    demonstration, full, *others = (Params.load(ROOT / name) for name in files)
+    for params in (demonstration, full, *others):
         params.check()
     assert set(full.recipes) == ARTICLES <= set(demonstration.recipes)
     assert set(demonstration.recipes) == set(known_recipes())

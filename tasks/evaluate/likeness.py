@@ -43,7 +43,10 @@ class Likeness:
         return found
 
     def floor(self) -> dict[str, float]:
-        """The same of real pictures: distances between random halves, averaged, the rest of all reals."""
+        """The same of real pictures: distances between random halves, averaged, the rest of all reals.
+
+        Halves are fewer than what is measured against them: chance keeps them a little further apart, and FID by much.
+        """
         half, turns = len(self._reals) // 2, list[dict[str, float]]()
         for turn in range(self._settings.floors):
             order = torch.randperm(
