@@ -1,13 +1,14 @@
-"""dvc.lock, read and mended stage by stage: what each last read and made, how large, and what has grown since."""
+"""dvc.lock, kept whole and read stage by stage: what each last read and made, how large, and what has grown since."""
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
-from tasks.errors import BarenError
+from tasks.errors import BarenError, NoRoom
 from tasks.files import SCRATCH, write_text
 
 LOCK = Path("dvc.lock")
@@ -22,7 +23,7 @@ Entries = dict[str, dict[str, Any]]  # stage -> its block: cmd, deps, params, ou
 
 def entries(root: Path = Path()) -> Entries:
     """The block of every recorded stage; none where nothing was ever built. Raises BarenError for a damaged file."""
-    return parse(_text(root)) if (root / LOCK).exists() else {}
+    return _whole(root)[1] if (root / LOCK).exists() else {}
 
 
 def mend(say: Callable[[str], None], root: Path = Path()) -> None:
@@ -35,37 +36,37 @@ def mend(say: Callable[[str], None], root: Path = Path()) -> None:
         (root / COPY).unlink(missing_ok=True)
         return
     try:
-        _text(root)
+        text, _ = _whole(root)
     except BarenError:
         if not (root / COPY).exists():
             raise
         write_text(root / LOCK, (root / COPY).read_text(encoding="utf-8"))
         say(f"dvc.lock was cut short; it is again as when a stage last ended well ({COPY}), later ones run again")
     else:
-        keep_copy(root)
+        _keep(text, root)
 
 
 def keep_copy(root: Path = Path()) -> None:
     """Keep dvc.lock as it is now, for `mend`; an older copy stays where it cannot be read, or there is no room."""
-    try:
-        write_text(root / COPY, _text(root))
-    except (BarenError, OSError):
-        return
+    with suppress(BarenError):
+        _keep(_whole(root)[0], root)
 
 
-def _text(root: Path) -> str:
-    """All of dvc.lock. Raises BarenError where it was cut short: DVC and `put` end it with a line break."""
-    path = root / LOCK
+def _keep(text: str, root: Path) -> None:
+    with suppress(NoRoom, OSError):
+        write_text(root / COPY, text)
+
+
+def _whole(root: Path) -> tuple[str, Entries]:
+    """dvc.lock and its blocks. Raises BarenError where it was cut short: DVC and `put` end it with a line break."""
     for wait in (*WAITS, None):  # a stage that ends at this moment leaves half of it for a while
         try:
-            text = path.read_text(encoding="utf-8")
-            parse(text)
-            if not text.endswith("\n"):
-                raise BarenError(DAMAGED)
-            return text
+            text = (root / LOCK).read_text(encoding="utf-8")
+            if text.endswith("\n"):
+                return text, parse(text)
         except (BarenError, UnicodeDecodeError):
-            if wait is None:
-                break
+            pass
+        if wait is not None:
             time.sleep(wait)
     raise BarenError(DAMAGED)
 
@@ -111,8 +112,7 @@ def growth(recipe: str, recorded: Entries, judged: Mapping[str, int] | None = No
     """By what share the most grown picture set of `recipe` has grown since it was trained on; 0 where it never was.
 
     `judged` are the bytes of what a later training read that failed, or whose model was put away: growth counts from
-    there then. The
-    bytes of shards stand for their pictures: every picture of a set takes as many.
+    there then. The bytes of shards stand for their pictures: every picture of a set takes as many.
     """
     now = _sizes(recorded)
     then, later = read_by(f"train@{recipe}", recorded), judged or {}

@@ -120,10 +120,10 @@ def _replace_stale(recipes: list[str], dag: Dag, operations: Operations, bench: 
 
 def _unsettled(recipe: str, dag: Dag) -> bool:
     """Whether a model is here that a killed run trained and did not judge, and that is stale by now."""
-    if f"train@{recipe}" not in dag.stale() or not _contest(recipe).exists():
+    stage = f"train@{recipe}"
+    if stage not in dag.stale() or not _contest(recipe).exists() or not (MODELS / recipe).exists():
         return False
-    train, rival = f"train@{recipe}", Rival(**read_json(_contest(recipe)))
-    return (MODELS / recipe).exists() and lock.entries().get(train) != rival.blocks[train]
+    return lock.entries().get(stage) != Rival(**read_json(_contest(recipe))).blocks[stage]
 
 
 def _settle(recipe: str, dag: Dag, operations: Operations, bench: Workbench) -> str:

@@ -12,43 +12,32 @@ from tasks.scrape.museum.server import Answer, Asked, Museum
 from tasks.scrape.session import PoliteSession
 from tasks.scrape.source import Manners
 from tasks.scrape.web import PoliteWeb
-from tests.test_polite_web import BODY, HOST, URL, FakeClock, Plain, no
+from tests.test_polite_web import BODY, HOST, URL, FakeClock, Plain, clock, museum, no, plain_web
+
+__all__ = ["clock", "museum"]  # fixtures
 
 
 @pytest.fixture
-def museum() -> Iterator[Museum]:
-    with Museum([Plain()]) as museum:
-        yield museum
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
+def web(museum: Museum, clock: FakeClock, tmp_path: Path) -> Iterator[PoliteWeb]:
+    web = PoliteWeb(
+        Manners(hosts=(HOST,)), contact="x", pages=tmp_path, opened=datetime.now(UTC), clock=clock,
+        museum_port=museum.port,
+    )  # fmt: skip
+    yield web
+    web.close()
 
 
 @pytest.mark.parametrize("way", ["public/../private/a", "public/%2e%2e/private/a", "./private/a", "%70rivate/a"])
-def test_robots_rules_are_asked_about_the_address_that_is_asked_for(
-    way: str, museum: Museum, clock: FakeClock, tmp_path: Path
-) -> None:
-    web = PoliteWeb(
-        Manners(hosts=(HOST,)), contact="x", pages=tmp_path, opened=datetime.now(UTC), clock=clock,
-        museum_port=museum.port,
-    )  # fmt: skip
+def test_robots_rules_are_asked_about_the_address_that_is_asked_for(way: str, museum: Museum, web: PoliteWeb) -> None:
     with pytest.raises(Blocked, match=r"does not want /private/a to be asked for \(robots.txt\)"):
         web.text(f"{URL}/{way}")
     assert [asked.path for asked in museum.log] == ["/robots.txt"]
-    web.close()
 
 
-def test_the_host_is_looked_at_as_it_would_be_asked(museum: Museum, clock: FakeClock, tmp_path: Path) -> None:
-    web = PoliteWeb(
-        Manners(hosts=(HOST,)), contact="x", pages=tmp_path, opened=datetime.now(UTC), clock=clock,
-        museum_port=museum.port,
-    )  # fmt: skip
+def test_the_host_is_looked_at_as_it_would_be_asked(museum: Museum, web: PoliteWeb) -> None:
     with pytest.raises(Blocked, match=rf"leads to other.example{MUSEUM}, which is none of the source's hosts"):
         web.text(f"http://other.example{MUSEUM}\\@{HOST}{MUSEUM}/a")
     assert museum.log == []
-    web.close()
 
 
 @pytest.mark.parametrize(("sent", "path"), [("/wörk.jpg", "/w%C3%B6rk.jpg"), ("/w\udcf6rk.jpg", "/w%C3%B6rk.jpg")])
@@ -62,10 +51,7 @@ def test_a_redirect_that_is_not_ascii_is_followed(sent: str, path: str, clock: F
             )
 
     with Museum([Sends()]) as museum:
-        web = PoliteWeb(
-            Manners(hosts=(HOST,), robots=False), contact="x", pages=tmp_path, opened=datetime.now(UTC), clock=clock,
-            museum_port=museum.port,
-        )  # fmt: skip
+        web = plain_web(museum, clock, tmp_path)
         assert web.picture(f"{URL}/a.jpg", tmp_path / "part", 10**7, no).bytes == len(BODY)
         assert museum.log[-1].path == path
         web.close()

@@ -1,6 +1,7 @@
 """How fast a host is asked: its budget, the waits it tells in whatever words, and nobody before they are over."""
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import pairwise
@@ -13,14 +14,9 @@ from tasks.scrape import session as session_module
 from tasks.scrape.clock import Clock
 from tasks.scrape.museum.server import Answer, Asked, Museum
 from tasks.scrape.pace import Pace
-from tasks.scrape.source import Manners
-from tasks.scrape.web import PoliteWeb
-from tests.test_polite_web import HOST, URL, FakeClock, Plain
+from tests.test_polite_web import URL, FakeClock, Plain, clock, plain_web
 
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
+__all__ = ["clock"]  # fixture
 
 
 def test_the_hourly_budget_is_kept(clock: FakeClock) -> None:
@@ -48,28 +44,45 @@ def test_of_several_waits_the_longest_is_kept(clock: FakeClock, tmp_path: Path) 
             return Answer(b"", status=429, headers={"Retry-After": "2", "retry-after": date})
 
     with Museum([Busy()]) as museum:
-        web = PoliteWeb(
-            Manners(hosts=(HOST,), robots=False), contact="x", pages=tmp_path, opened=datetime.now(UTC), clock=clock,
-            museum_port=museum.port,
-        )  # fmt: skip
+        web = plain_web(museum, clock, tmp_path)
         web.text(f"{URL}/a")
         assert 88 <= clock.slept <= 91
         web.close()
 
 
+class Held(Clock):
+    """Time stands still until `go`, then every sleeper brings it to its own end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time, self.go, self._lock = 0.0, threading.Event(), threading.Lock()
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        end = self.time + seconds
+        self.go.wait(60)
+        with self._lock:
+            self.time = max(self.time, end)
+
+
 def test_nobody_asks_before_the_wait_is_over_not_even_who_had_a_turn_already() -> None:
-    pace = Pace("host", 0.03, 100, Clock())
+    clock = Held()
+    pace = Pace("host", 1.0, 100, clock)
     sent, asked = pace.turn(), list[float]()
     waiting = [threading.Thread(target=lambda: asked.append(pace.turn())) for _ in range(4)]
     for thread in waiting:
         thread.start()
-    pace.too_many(sent, 0, 0.4)
-    until = Clock().now() + 0.35
+    while len(pace._sent) < 5:  # until each has its turn
+        time.sleep(0.001)
+    pace.too_many(sent, 0, 60.0)
+    clock.go.set()
     for thread in waiting:
         thread.join()
     asked.sort()
-    assert asked[0] >= until
-    assert all(later - sooner >= 0.03 for sooner, later in pairwise(asked))
+    assert asked[0] >= 60
+    assert all(later - sooner >= 1 for sooner, later in pairwise(asked))
     assert len(pace._sent) == 5  # the turns that were lost count for nothing in the hour's budget
 
 

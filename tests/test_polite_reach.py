@@ -20,18 +20,9 @@ from tasks.scrape.robots import Rule, forbids, read_robots
 from tasks.scrape.session import PoliteSession
 from tasks.scrape.source import Manners
 from tasks.scrape.web import PoliteWeb
-from tests.test_polite_web import BODY, HOST, URL, FakeClock, Plain, no
+from tests.test_polite_web import BODY, HOST, URL, FakeClock, Plain, clock, museum, no
 
-
-@pytest.fixture
-def museum() -> Iterator[Museum]:
-    with Museum([Plain()]) as museum:
-        yield museum
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
+__all__ = ["clock", "museum"]  # fixtures
 
 
 def test_robots_txt_is_obeyed_and_its_delay_kept(museum: Museum, clock: FakeClock, tmp_path: Path) -> None:

@@ -70,6 +70,12 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
+def plain_web(museum: Museum, clock: FakeClock, pages: Path) -> PoliteWeb:
+    """A web that reads no robots.txt: for tests of what an answer does."""
+    manners = Manners(hosts=(HOST,), robots=False)
+    return PoliteWeb(manners, contact="x", pages=pages, opened=datetime.now(UTC), clock=clock, museum_port=museum.port)
+
+
 @pytest.fixture
 def web(museum: Museum, clock: FakeClock, tmp_path: Path) -> Iterator[PoliteWeb]:
     manners = Manners(hosts=(HOST,), pause=1.0, robots=False)
@@ -192,10 +198,7 @@ def test_a_picture_that_says_noai_after_a_word_to_another_robot_is_refused(clock
             return replace(super().answer(asked), headers={"X-Robots-Tag": "otherbot: noindex", "x-robots-tag": "noai"})
 
     with Museum([Says()]) as museum:
-        web = PoliteWeb(
-            Manners(hosts=(HOST,), robots=False), contact="x", pages=tmp_path, opened=datetime.now(UTC), clock=clock,
-            museum_port=museum.port,
-        )  # fmt: skip
+        web = plain_web(museum, clock, tmp_path)
         with pytest.raises(PictureRefused, match="X-Robots-Tag noai"):
             web.picture(f"{URL}/a.jpg", tmp_path / "part", 10**7, no)
         web.close()
@@ -249,10 +252,7 @@ class Ranging(Plain):
 @pytest.mark.parametrize("how", ["unsatisfied", "unsaid", "all of it", "later on", "a piece"])
 def test_an_answer_that_is_not_the_rest_is_never_taken_for_it(how: str, clock: FakeClock, tmp_path: Path) -> None:
     with Museum([Ranging(how)]) as museum:
-        web = PoliteWeb(
-            Manners(hosts=(HOST,), robots=False), contact="x", pages=tmp_path, opened=datetime.now(UTC), clock=clock,
-            museum_port=museum.port,
-        )  # fmt: skip
+        web = plain_web(museum, clock, tmp_path)
         museum.faults.append(Fault("truncated", times=1))
         got = web.picture(f"{URL}/a.jpg", tmp_path / "part", 10**7, no)
         assert (tmp_path / "part").read_bytes() == BODY
@@ -333,10 +333,7 @@ def test_a_body_that_is_not_packed_as_it_says_breaks_off(clock: FakeClock, tmp_p
             return replace(super().answer(asked), headers={"Content-Encoding": "gzip"})
 
     with Museum([Lies()]) as museum:
-        web = PoliteWeb(
-            Manners(hosts=(HOST,), robots=False), contact="x", pages=tmp_path, opened=datetime.now(UTC), clock=clock,
-            museum_port=museum.port,
-        )  # fmt: skip
+        web = plain_web(museum, clock, tmp_path)
         with pytest.raises(Transient, match="ContentDecodingError"):
             web.text(f"{URL}/a")
         with pytest.raises(Transient, match="ContentDecodingError"):
